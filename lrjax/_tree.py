@@ -1,0 +1,101 @@
+"""Arithmetic that several transformations share: precision, counting, bias correction.
+
+Half-precision leaves are computed in float32: in bfloat16 the factor 0.999 rounds to 1, and in
+float16 a squared gradient below 2e-4 vanishes. What is stored, and what comes out, keeps the dtype
+it is declared with.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrjax._types import ScalarLike
+
+_LAST_COUNT = np.iinfo(np.int32).max
+
+
+def wide(x: Any) -> jax.Array:
+    """The leaf in the dtype it is computed in: float32 for half precision, else its own."""
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32)) if _is_half(x.dtype) else x
+
+
+def wide_real(x: Any) -> Any:
+    """The dtype of squared magnitudes of a leaf: real, at least float32."""
+    real = jnp.finfo(jnp.result_type(x)).dtype
+    return jnp.promote_types(real, jnp.float32)
+
+
+def square(x: jax.Array) -> jax.Array:
+    """Squared magnitude, real also for complex leaves."""
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return jnp.real(x) ** 2 + jnp.imag(x) ** 2
+    return x * x
+
+
+def full_like(params: Any, value: ScalarLike, dtype: Any = None) -> Any:
+    """A tree shaped like `params`, filled with `value`, strongly typed.
+
+    Args:
+      params: A pytree of arrays.
+      value: The value of every element.
+      dtype: A dtype, a function from a leaf to its dtype, or None for the leaf's own.
+    """
+
+    def leaf(p: Any) -> jax.Array:
+        chosen: Any = dtype(p) if callable(dtype) and not isinstance(dtype, type) else dtype
+        return jnp.full(jnp.shape(p), value, chosen or jnp.result_type(p))
+
+    return jax.tree.map(leaf, params)
+
+
+def zeros_like(params: Any, dtype: Any = None) -> Any:
+    """A tree shaped like `params`, filled with zeros; see `full_like`."""
+    return full_like(params, 0, dtype)
+
+
+def next_count(count: jax.Array) -> jax.Array:
+    """The step count plus one, staying at the largest int32 instead of wrapping round."""
+    return jnp.where(count < _LAST_COUNT, count + 1, count)
+
+
+def one_minus_power(base: ScalarLike, count: jax.Array) -> jax.Array:
+    """`1 - base**count` without cancellation, for `base` in [0, 1) and `count` >= 1.
+
+    Near `base = 1` the plain form loses every digit that matters: in float32 it is off by 1.7e-4
+    at 0.9999. The logarithm of a Python number is taken in float64 before it is rounded.
+    """
+    if isinstance(base, (float, int, np.number)):
+        log_base: Any = math.log(base) if base > 0 else -math.inf
+    else:
+        log_base = jnp.log1p(jnp.asarray(base, jnp.result_type(float)) - 1)
+    return -jnp.expm1(count.astype(jnp.result_type(float)) * log_base)
+
+
+def divide(x: jax.Array, divisor: jax.Array) -> jax.Array:
+    """The leaf over a scalar, in the leaf's dtype."""
+    return x / divisor.astype(jnp.finfo(x.dtype).dtype)
+
+
+def cast_like(tree: Any, like: Any) -> Any:
+    """The tree with each leaf in the dtype of its counterpart."""
+    return jax.tree.map(lambda x, y: x.astype(jnp.result_type(y)), tree, like)
+
+
+def moment(decay: ScalarLike, values: Any, previous: Any) -> Any:
+    """The exponential moving average `decay * previous + (1 - decay) * values`, computed wide."""
+    return jax.tree.map(lambda x, m: decay * wide(m) + (1 - decay) * wide(x), values, previous)
+
+
+def second_moment(decay: ScalarLike, values: Any, previous: Any) -> Any:
+    """The exponential moving average of the squared magnitudes, computed wide."""
+    return jax.tree.map(lambda x, v: decay * wide(v) + (1 - decay) * square(wide(x)), values, previous)
+
+
+def _is_half(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

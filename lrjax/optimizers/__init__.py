@@ -1,0 +1,42 @@
+"""Optimizers: recipes, the ingredients they are made of, and their states."""
+
+from lrjax.optimizers._adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
+from lrjax.optimizers._adagrad import ScaleByRssState, adagrad, scale_by_rss
+from lrjax.optimizers._adam import ScaleByAdamState, adam, adamw, scale_by_adam
+from lrjax.optimizers._lion import ScaleByLionState, lion, scale_by_lion
+from lrjax.optimizers._rmsprop import (
+    ScaleByRmsState,
+    ScaleByRmsWithCountState,
+    ScaleByRStdDevState,
+    ScaleByRStdDevWithCountState,
+    rmsprop,
+    scale_by_rms,
+    scale_by_stddev,
+)
+from lrjax.optimizers._sgd import TraceState, sgd, trace
+
+__all__ = [
+    "ScaleByAdaDeltaState",
+    "ScaleByAdamState",
+    "ScaleByLionState",
+    "ScaleByRStdDevState",
+    "ScaleByRStdDevWithCountState",
+    "ScaleByRmsState",
+    "ScaleByRmsWithCountState",
+    "ScaleByRssState",
+    "TraceState",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "lion",
+    "rmsprop",
+    "scale_by_adadelta",
+    "scale_by_adam",
+    "scale_by_lion",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "sgd",
+    "trace",
+]

@@ -1,0 +1,57 @@
+"""Steps as numbers: integers are subtracted and reduced before they become floats.
+
+A float32 holds integers exactly only up to 2**24. A schedule that turns the step into a float first
+is off by whole steps later; one that subtracts first is off by a rounding error at any step.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrjax import _check
+from lrjax._types import ScalarLike
+
+_LARGEST = np.iinfo(np.int32).max
+
+
+def steps(value: Any) -> jax.Array:
+    """A number of steps as int32 if it is an integer that fits, else as float32."""
+    if isinstance(value, numbers.Integral) and abs(int(value)) > _LARGEST:
+        value = float(value)
+    if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.integer):
+        value = np.clip(value, -_LARGEST, _LARGEST)
+    kind = jnp.int32 if jnp.issubdtype(jnp.result_type(value), jnp.integer) else jnp.float32
+    return jnp.asarray(value, kind)
+
+
+def check_steps(call: str, argument: str, value: ScalarLike, *, positive: bool = False) -> None:
+    """Requires a number of steps: >= 0, or > 0; it may be a tracer."""
+    _check.number(call, argument, value, low=0, open_low=positive)
+
+
+def passed(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Array, jax.Array]:
+    """Steps done and steps left at `count` of a span of `total` steps from `begin`, both clipped."""
+    span = steps(total)
+    done = jnp.clip(steps(count) - steps(begin), 0, span)
+    return done, span - done
+
+
+def progress(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Array, jax.Array]:
+    """Fractions done and left of a span: each accurate near its own zero, together 1.
+
+    A span of no steps stays at its beginning: (0, 1).
+    """
+    done, left = passed(count, begin, total)
+    span = steps(total).astype(jnp.float32)
+    safe = jnp.where(span > 0, span, 1.0)
+    return done.astype(jnp.float32) / safe, jnp.where(span > 0, left.astype(jnp.float32) / safe, 1.0)
+
+
+def scalar(value: ScalarLike) -> jax.Array:
+    """A value of a schedule as a float32 scalar."""
+    return jnp.asarray(value, jnp.float32)

@@ -1,0 +1,201 @@
+"""Schedules that move one way, as closed forms of the step.
+
+Steps count from 0, the first update. Every number may be a tracer, horizons included.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lrjax import _check
+from lrjax._types import ScalarLike
+from lrjax.schedules import _clock
+from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form
+
+
+def constant_schedule(value: ScalarLike) -> Schedule:
+    r"""The same value at every step: $\eta_t = \eta$.
+
+    Args:
+      value: The value; a number, a 0-d array or a tracer.
+
+    Returns:
+      A `Schedule`.
+
+    Raises:
+      TypeError: If `value` is not one real number.
+      ValueError: If it is not finite.
+
+    Example:
+      >>> import lrjax
+      >>> round(float(lrjax.constant_schedule(0.1)(1000)), 6)
+      0.1
+    """
+    _check.number("constant_schedule", "value", value)
+    return as_schedule("constant_schedule", "value", value)
+
+
+def linear_schedule(
+    init_value: ScalarLike,
+    end_value: ScalarLike,
+    transition_steps: ScalarLike,
+    transition_begin: ScalarLike = 0,
+) -> Schedule:
+    r"""A straight line from one value to another, constant before and after.
+
+    $\eta_t = \eta_0 (1 - p) + \eta_e\, p$ with $p = \min(\max(t - b, 0), T) / T$.
+
+    Args:
+      init_value: $\eta_0$, the value up to step `transition_begin`.
+      end_value: $\eta_e$, the value from step `transition_begin + transition_steps` on.
+      transition_steps: $T$ in steps, >= 0. With 0 the value stays `init_value`.
+      transition_begin: $b$ in steps, >= 0.
+
+    Returns:
+      A `Schedule`, exact at both ends.
+
+    Raises:
+      TypeError: If an argument is not one real number.
+      ValueError: If one is not finite, or a number of steps is negative.
+
+    Example:
+      >>> import lrjax
+      >>> schedule = lrjax.linear_schedule(1.0, 0.5, transition_steps=10)
+      >>> float(schedule(0)), float(schedule(5)), float(schedule(99))
+      (1.0, 0.75, 0.5)
+    """
+    _check.number("linear_schedule", "init_value", init_value)
+    _check.number("linear_schedule", "end_value", end_value)
+    _clock.check_steps("linear_schedule", "transition_steps", transition_steps)
+    _clock.check_steps("linear_schedule", "transition_begin", transition_begin)
+
+    def at(count: Any) -> jax.Array:
+        done, left = _clock.progress(count, transition_begin, transition_steps)
+        return _clock.scalar(init_value) * left + _clock.scalar(end_value) * done
+
+    return from_closed_form(at)
+
+
+def cosine_decay_schedule(
+    init_value: ScalarLike,
+    decay_steps: ScalarLike,
+    alpha: ScalarLike = 0.0,
+    exponent: ScalarLike = 1.0,
+) -> Schedule:
+    r"""Half a cosine from a value down to a fraction of it, constant afterwards.
+
+    $\eta_t = \eta_0 \left((1 - \alpha) c^e + \alpha\right)$ with
+    $c = \tfrac12 (1 + \cos(\pi \min(t, T) / T))$, computed as $\sin^2(\tfrac\pi2 (T - t) / T)$,
+    which keeps its digits down to the last step.
+
+    Args:
+      init_value: $\eta_0$, the value at step 0.
+      decay_steps: $T$ in steps, > 0; from there on the value is `alpha * init_value`.
+      alpha: $\alpha$, the final value as a fraction of the first.
+      exponent: $e$, > 0; above 1 the decay comes earlier.
+
+    Returns:
+      A `Schedule`.
+
+    Raises:
+      TypeError: If an argument is not one real number.
+      ValueError: If one is not finite or out of its range.
+
+    References:
+      Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 1608.03983, 2016.
+
+    Example:
+      >>> import lrjax
+      >>> schedule = lrjax.cosine_decay_schedule(1.0, decay_steps=10)
+      >>> round(float(schedule(5)), 6), float(schedule(10))
+      (0.5, 0.0)
+    """
+    _check.number("cosine_decay_schedule", "init_value", init_value)
+    _clock.check_steps("cosine_decay_schedule", "decay_steps", decay_steps, positive=True)
+    _check.number("cosine_decay_schedule", "alpha", alpha)
+    _check.number("cosine_decay_schedule", "exponent", exponent, low=0, open_low=True)
+
+    def at(count: Any) -> jax.Array:
+        first, floor = _clock.scalar(init_value), _clock.scalar(alpha)
+        return first * ((1 - floor) * cosine_factor(count, 0, decay_steps, exponent) + floor)
+
+    return from_closed_form(at)
+
+
+def cosine_factor(count: Any, begin: ScalarLike, total: ScalarLike, exponent: ScalarLike) -> jax.Array:
+    """Half a cosine from 1 to 0 over `total` steps from `begin`, to the power `exponent`."""
+    _, left = _clock.progress(count, begin, total)
+    return jnp.power(jnp.square(jnp.sin(math.pi / 2 * left)), _clock.scalar(exponent))
+
+
+def exponential_decay(
+    init_value: ScalarLike,
+    transition_steps: ScalarLike,
+    decay_rate: ScalarLike,
+    transition_begin: ScalarLike = 0,
+    staircase: bool = False,
+    end_value: ScalarLike | None = None,
+) -> Schedule:
+    r"""Decay by a factor every so many steps: $\eta_t = \eta_0\, r^{(t - b) / T}$.
+
+    With $T$ the length of training, `decay_rate` is the total decay; with $T = 1$ it is the
+    decay per step.
+
+    Args:
+      init_value: $\eta_0$, the value up to step `transition_begin`.
+      transition_steps: $T$ in steps, >= 0. With 0 the value stays `init_value`.
+      decay_rate: $r$, >= 0, the factor per $T$ steps; above 1 the value grows. With 0 the value
+        stays `init_value`.
+      transition_begin: $b$ in steps, >= 0.
+      staircase: Whether the exponent is rounded down to an integer. Static.
+      end_value: Where to stop: a lower bound if `decay_rate` < 1, else an upper bound.
+
+    Returns:
+      A `Schedule`.
+
+    Raises:
+      TypeError: If an argument is not one real number, or `staircase` not a bool.
+      ValueError: If one is not finite or out of its range.
+
+    Example:
+      >>> import lrjax
+      >>> schedule = lrjax.exponential_decay(1.0, transition_steps=10, decay_rate=0.25)
+      >>> round(float(schedule(5)), 6), round(float(schedule(10)), 6)
+      (0.5, 0.25)
+    """
+    call = "exponential_decay"
+    _check.number(call, "init_value", init_value)
+    _clock.check_steps(call, "transition_steps", transition_steps)
+    _check.number(call, "decay_rate", decay_rate, low=0)
+    _clock.check_steps(call, "transition_begin", transition_begin)
+    _check.boolean(call, "staircase", staircase)
+    if end_value is not None:
+        _check.number(call, "end_value", end_value)
+
+    def at(count: Any) -> jax.Array:
+        begin, span = _clock.steps(transition_begin), _clock.steps(transition_steps)
+        done = jnp.maximum(_clock.steps(count) - begin, 0)
+        safe = jnp.where(span > 0, span, 1)
+        periods = done // safe if staircase else done.astype(jnp.float32) / safe.astype(jnp.float32)
+        moves = (span > 0) & (_clock.scalar(decay_rate) > 0)
+        decayed = jnp.exp(periods.astype(jnp.float32) * _log(decay_rate))
+        value = _clock.scalar(init_value) * jnp.where(moves, decayed, 1.0)
+        if end_value is None:
+            return value
+        end = _clock.scalar(end_value)
+        bounded = jnp.where(_clock.scalar(decay_rate) < 1, jnp.maximum(value, end), jnp.minimum(value, end))
+        return jnp.where(moves, bounded, value)
+
+    return from_closed_form(at)
+
+
+def _log(rate: ScalarLike) -> ScalarLike:
+    """The logarithm of a factor (0 if it is not positive); of a Python number in float64."""
+    if isinstance(rate, (float, int)):
+        return math.log(rate) if rate > 0 else 0.0
+    rate = _clock.scalar(rate)
+    return jnp.log(jnp.where(rate > 0, rate, 1.0))
