@@ -4,6 +4,8 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
+from lrjax import answer, plot, results, tasks
+from lrjax.data import Batches, Data, FromFunction, batches, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
     ScaledScheduleState,
@@ -49,6 +51,7 @@ from lrjax.schedules import (
     linear_schedule,
     warmup_cosine_decay_schedule,
 )
+from lrjax.search import Sweep, find_learning_rate, load, sweep
 from lrjax.transform import (
     EmptyState,
     GradientTransformation,
@@ -60,5 +63,76 @@ from lrjax.transform import (
     with_extra_args_support,
 )
 from lrjax.transforms import MaskedNode, MaskedState, add_decayed_weights, masked
+from lrjax.trials import Trial, TrialState, trial
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Batches",
+    "Data",
+    "EmptyState",
+    "FromFunction",
+    "GradientTransformation",
+    "GradientTransformationExtraArgs",
+    "JoinSchedulesState",
+    "MaskedNode",
+    "MaskedState",
+    "ScaleByAdaDeltaState",
+    "ScaleByAdamState",
+    "ScaleByLearningRateState",
+    "ScaleByLionState",
+    "ScaleByRStdDevState",
+    "ScaleByRStdDevWithCountState",
+    "ScaleByRmsState",
+    "ScaleByRmsWithCountState",
+    "ScaleByRssState",
+    "ScaledScheduleState",
+    "Schedule",
+    "ScheduleState",
+    "Sweep",
+    "TraceState",
+    "Trial",
+    "TrialState",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "add_decayed_weights",
+    "answer",
+    "apply_updates",
+    "batches",
+    "chain",
+    "constant_schedule",
+    "cosine_decay_schedule",
+    "exponential_decay",
+    "find_learning_rate",
+    "from_function",
+    "get_learning_rate",
+    "get_learning_rates",
+    "identity",
+    "join_schedules",
+    "linear_schedule",
+    "lion",
+    "load",
+    "masked",
+    "plot",
+    "results",
+    "rmsprop",
+    "scale_by_adadelta",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_lion",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "scale_learning_rate",
+    "set_learning_rate",
+    "sgd",
+    "stateless",
+    "sweep",
+    "tasks",
+    "trace",
+    "trial",
+    "warmup_cosine_decay_schedule",
+    "with_extra_args_support",
+]

@@ -97,5 +97,16 @@ def second_moment(decay: ScalarLike, values: Any, previous: Any) -> Any:
     return jax.tree.map(lambda x, v: decay * wide(v) + (1 - decay) * square(wide(x)), values, previous)
 
 
+def norm(tree: Any) -> jax.Array:
+    """The Euclidean norm of all leaves together, in at least float32, without overflow."""
+    leaves = [wide(x) for x in jax.tree.leaves(tree)]
+    if not leaves:
+        return jnp.zeros((), jnp.float32)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in leaves]))
+    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    total = jnp.stack([jnp.sum(square(x / unit)) for x in leaves]).sum()
+    return unit * jnp.sqrt(total)
+
+
 def _is_half(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates

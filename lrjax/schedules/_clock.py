@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from lrjax import _check
 from lrjax._types import ScalarLike
@@ -20,11 +21,17 @@ _LARGEST = np.iinfo(np.int32).max
 
 
 def steps(value: Any) -> jax.Array:
-    """A number of steps as int32 if it is an integer that fits, else as float32."""
+    """A number of steps as int32 if it is an integer that fits, else as float32.
+
+    A traced integer that does not fit stays at the largest int32, as the step count itself does.
+    """
     if isinstance(value, numbers.Integral) and abs(int(value)) > _LARGEST:
         value = float(value)
-    if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.integer):
-        value = np.clip(value, -_LARGEST, _LARGEST)
+    elif isinstance(value, (np.ndarray, jax.Array)) and _may_overflow(value.dtype):
+        if isinstance(value, Tracer):
+            value = jnp.clip(value, max(-_LARGEST, jnp.iinfo(value.dtype).min), _LARGEST)
+        elif np.any(np.abs(np.asarray(value, np.float64)) > _LARGEST):
+            value = np.asarray(value, np.float32)
     kind = jnp.int32 if jnp.issubdtype(jnp.result_type(value), jnp.integer) else jnp.float32
     return jnp.asarray(value, kind)
 
@@ -55,3 +62,7 @@ def progress(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Arra
 def scalar(value: ScalarLike) -> jax.Array:
     """A value of a schedule as a float32 scalar."""
     return jnp.asarray(value, jnp.float32)
+
+
+def _may_overflow(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.integer)) and jnp.iinfo(dtype).max > _LARGEST

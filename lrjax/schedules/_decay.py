@@ -129,7 +129,9 @@ def cosine_decay_schedule(
 def cosine_factor(count: Any, begin: ScalarLike, total: ScalarLike, exponent: ScalarLike) -> jax.Array:
     """Half a cosine from 1 to 0 over `total` steps from `begin`, to the power `exponent`."""
     _, left = _clock.progress(count, begin, total)
-    return jnp.power(jnp.square(jnp.sin(math.pi / 2 * left)), _clock.scalar(exponent))
+    base = jnp.square(jnp.sin(math.pi / 2 * left))
+    falling = base > 0  # at the end the slope of a power below 1 is infinite: its gradient would be NaN
+    return jnp.where(falling, jnp.power(jnp.where(falling, base, 1.0), _clock.scalar(exponent)), 0.0)
 
 
 def exponential_decay(

@@ -1,0 +1,249 @@
+"""Which learning rate: the answer to a sweep, from measured numbers alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+
+from lrjax.results import SweepData
+
+_TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answer:
+    """What a sweep says about the learning rate.
+
+    Attributes:
+      learning_rate: The best rate, or None if no rate trained.
+      point: All hyperparameters at the best point; empty if no rate trained.
+      index: The best point's index, or None.
+      score: The best point's median over seeds of what `judged_by` names; NaN without one.
+      judged_by: What the rates were compared by.
+      scores: The same median for every point, `[points]`; infinity where half of the seeds or more
+        failed (went non-finite, or ended worse than they began).
+      failed: bool `[points, seeds]`, which members failed.
+      plateau: The lowest and highest of the neighbouring rates that do as well as the best, up to
+        2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
+      divergence_edge: The lowest rate from which on every rate fails for at least half of the
+        seeds, or None if the highest rate still trains.
+      recommendation: One sentence.
+      warnings: What is wrong with the question, a sentence each.
+
+    Example:
+      >>> import lrjax
+      >>> "plateau" in lrjax.answer.Answer.__dataclass_fields__
+      True
+    """
+
+    learning_rate: float | None
+    point: dict[str, Any]
+    index: int | None
+    score: float
+    judged_by: str
+    scores: np.ndarray
+    failed: np.ndarray
+    plateau: tuple[float, float] | None
+    divergence_edge: float | None
+    recommendation: str
+    warnings: tuple[str, ...]
+
+
+def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
+    """What members are compared by: their final loss, their first one, and its name.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      Final losses and first losses, `[points, seeds]`, and "held-out loss" or "training loss".
+      Without held-out data a final loss is the mean over the last tenth of the recorded steps.
+
+    Example:
+      >>> import lrjax
+      >>> lrjax.answer.final_losses.__name__
+      'final_losses'
+    """
+    if "loss" in data.held_out:
+        losses = data.held_out["loss"].astype(float)
+        return losses[..., -1], losses[..., 0], "held-out loss"
+    losses = data.metrics["loss"].astype(float)
+    tail = max(1, losses.shape[-1] // 10)
+    return losses[..., -tail:].mean(axis=-1), losses[..., 0], "training loss"
+
+
+def judge(data: SweepData) -> Answer:
+    """Chooses the learning rate by the median final loss over seeds, lower rates first among equals.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      An `Answer`.
+
+    Example:
+      >>> import numpy as np, lrjax
+      >>> def loss(x, batch):
+      ...     return (x - batch.mean()) ** 2
+      >>> run = lrjax.trial(lambda key: np.float32(1.0), loss, lrjax.sgd)
+      >>> data = lrjax.batches(np.zeros(4), batch_size=4)
+      >>> sweep = lrjax.sweep(run, {"learning_rate": [0.01, 0.1, 1.5]}, data, steps=20, progress=False)
+      >>> round(lrjax.answer.judge(sweep).learning_rate, 3)
+      0.1
+    """
+    final, initial, judged_by = final_losses(data)
+    failed = ~np.isfinite(final) | (final > initial) | (data.diverged_at >= 0)
+    scores = np.median(np.where(failed, np.inf, final), axis=1)
+    rates = _rates(data)
+    best = _best(scores, rates)
+    if best is None:
+        return _no_answer(data, judged_by, scores, failed, rates)
+    line = _line(data, best, rates)
+    margin = max(_TOLERANCE * abs(scores[best]), _spread(final[best], failed[best]))
+    plateau = _plateau(rates, scores, line, best, margin)
+    edge = _edge(rates, scores, line)
+    warnings = _warnings(data, judged_by, rates, line, best, plateau)
+    return Answer(
+        learning_rate=None if rates is None else float(rates[best]),
+        point={name: _item(values[best]) for name, values in data.points.items()},
+        index=best,
+        score=float(scores[best]),
+        judged_by=judged_by,
+        scores=scores,
+        failed=failed,
+        plateau=plateau,
+        divergence_edge=edge,
+        recommendation=_recommendation(data, judged_by, best, scores[best], plateau, edge),
+        warnings=warnings,
+    )
+
+
+def _no_answer(
+    data: SweepData, judged_by: str, scores: np.ndarray, failed: np.ndarray, rates: np.ndarray | None
+) -> Answer:
+    lowest = "" if rates is None else f" Try rates below {rates.min():.3g}."
+    never_ran = bool((data.stopped_at >= 0).all())
+    verdict = "The sweep was stopped before anything was measured." if never_ran else "Every point failed."
+    detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
+    warning = verdict if never_ran else f"Everything diverged: {detail}.{lowest}"
+    return Answer(
+        learning_rate=None,
+        point={},
+        index=None,
+        score=float("nan"),
+        judged_by=judged_by,
+        scores=scores,
+        failed=failed,
+        plateau=None,
+        divergence_edge=None if rates is None or never_ran else float(rates.min()),
+        recommendation=f"No learning rate can be recommended. {verdict}{lowest}",
+        warnings=(warning,),
+    )
+
+
+def _rates(data: SweepData) -> np.ndarray | None:
+    """The learning rate of each point, or None if the sweep was not over one."""
+    values = data.points.get(data.name)
+    return None if values is None or values.dtype == object else values.astype(float)
+
+
+def _best(scores: np.ndarray, rates: np.ndarray | None) -> int | None:
+    if not np.isfinite(scores).any():
+        return None
+    order = np.arange(len(scores)) if rates is None else np.argsort(rates, kind="stable")
+    return int(order[np.argmin(scores[order])])
+
+
+def _line(data: SweepData, best: int, rates: np.ndarray | None) -> np.ndarray:
+    """The points that differ from the best in their rate only, in order of rate."""
+    if rates is None:
+        return np.array([best])
+    same = np.ones(len(rates), bool)
+    for name, values in data.points.items():
+        if name != data.name:
+            same &= np.array([_item(v) == _item(values[best]) for v in values])
+    chosen = np.flatnonzero(same)
+    return chosen[np.argsort(rates[chosen], kind="stable")]
+
+
+def _spread(final: np.ndarray, failed: np.ndarray) -> float:
+    kept = final[~failed]
+    return float(np.std(kept, ddof=1)) if len(kept) > 1 else 0.0
+
+
+def _plateau(
+    rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray, best: int, margin: float
+) -> tuple[float, float] | None:
+    if rates is None:
+        return None
+    position = int(np.flatnonzero(line == best)[0])
+    good = scores[line] <= scores[best] + margin
+    low = position - sum(1 for _ in itertools.takewhile(bool, good[:position][::-1]))
+    high = position + sum(1 for _ in itertools.takewhile(bool, good[position + 1 :]))
+    return float(rates[line[low]]), float(rates[line[high]])
+
+
+def _edge(rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray) -> float | None:
+    if rates is None:
+        return None
+    failing = list(itertools.takewhile(lambda index: not np.isfinite(scores[index]), line[::-1]))
+    return float(rates[failing[-1]]) if failing else None
+
+
+def _warnings(
+    data: SweepData,
+    judged_by: str,
+    rates: np.ndarray | None,
+    line: np.ndarray,
+    best: int,
+    plateau: tuple[float, float] | None,
+) -> tuple[str, ...]:
+    warnings = []
+    if (data.stopped_at >= 0).any():
+        first = int(data.stopped_at[data.stopped_at >= 0].min())
+        warnings.append(f"The sweep was interrupted; some members stand at step {first} of {data.steps}.")
+    if rates is not None and plateau is not None and len(line) > 1:
+        if best == line[0]:
+            warnings.append(
+                f"The best rate, {rates[best]:.3g}, is the lowest tried: extend the grid downwards."
+            )
+        elif best == line[-1]:
+            warnings.append(
+                f"The best rate, {rates[best]:.3g}, is the highest tried: extend the grid upwards."
+            )
+    if judged_by == "training loss":
+        warnings.append("Rates were compared by training loss: pass held-out data with `evaluate_on`.")
+    return tuple(warnings)
+
+
+def _recommendation(
+    data: SweepData,
+    judged_by: str,
+    best: int,
+    score: float,
+    plateau: tuple[float, float] | None,
+    edge: float | None,
+) -> str:
+    chosen = (
+        ", ".join(f"{name} = {_text(values[best])}" for name, values in data.points.items())
+        or "the only point"
+    )
+    seeds = data.diverged_at.shape[1]
+    text = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
+    if plateau is not None and plateau[0] < plateau[1]:
+        text += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
+    if edge is not None:
+        text += f"; from {edge:.3g} on training diverges"
+    return text + "."
+
+
+def _text(value: Any) -> str:
+    value = _item(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,255 @@
+"""The command line: `lrjax find TASK`, `lrjax sweep TASK`, `lrjax tasks`."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lrjax
+from lrjax.search import log_spaced
+
+OPTIMIZERS = {
+    "adadelta": lrjax.adadelta,
+    "adagrad": lrjax.adagrad,
+    "adam": lrjax.adam,
+    "adamw": lrjax.adamw,
+    "lion": lrjax.lion,
+    "rmsprop": lrjax.rmsprop,
+    "sgd": lrjax.sgd,
+}
+_DEFAULT_OPTIMIZER = "adam"
+_EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input, 130 interrupted"
+
+
+class BadInput(Exception):
+    """What the user typed cannot be used; the message is one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      arguments: What was typed after `lrjax`; None for the process's own arguments.
+
+    Returns:
+      The exit code: 0 if a learning rate was found (or there was nothing to find), 1 if every rate
+      failed, 2 on bad input, 130 if interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("lrjax: interrupted before anything was measured", file=sys.stderr)
+        return 130
+    except (BadInput, ValueError, TypeError, OSError, ImportError) as error:
+        if options.debug:
+            raise
+        print(f"lrjax: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lrjax", description="Finds and compares learning rates for models written in JAX."
+    )
+    parser.add_argument("--version", action="version", version=f"lrjax {lrjax.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_find(commands)
+    _add_sweep(commands)
+    tasks = commands.add_parser(
+        "tasks", help="list the built-in tasks", description="Lists the built-in tasks."
+    )
+    tasks.set_defaults(run=_tasks, debug=False)
+    return parser
+
+
+def _add_find(commands: Any) -> None:
+    find = commands.add_parser(
+        "find",
+        help="find a learning rate for a task",
+        description="Finds a learning rate: trains rates at equal ratios side by side, several seeds "
+        "each, chooses on validation data and reports on test data.",
+        epilog=_EXIT_CODES,
+    )
+    _add_common(find, seeds=3)
+    find.add_argument(
+        "--minimum", type=float, default=1e-5, metavar="RATE", help="lowest rate (default: 1e-5)"
+    )
+    find.add_argument("--maximum", type=float, default=1.0, metavar="RATE", help="highest rate (default: 1)")
+    find.add_argument("--points", type=int, default=21, metavar="N", help="how many rates (default: 21)")
+    find.set_defaults(run=_find)
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="train a grid of learning rates and other hyperparameters",
+        description="Trains every point of a grid with every seed, all in one compiled program.",
+        epilog=_EXIT_CODES,
+    )
+    _add_common(sweep, seeds=1)
+    sweep.add_argument(
+        "--learning-rate",
+        required=True,
+        metavar="RATES",
+        help="LOW:HIGH:COUNT for rates at equal ratios, or a list such as 1e-3,3e-3,1e-2",
+    )
+    sweep.set_defaults(run=_sweep)
+
+
+def _add_common(parser: argparse.ArgumentParser, seeds: int) -> None:
+    parser.add_argument("task", metavar="TASK", help="a built-in task (see `lrjax tasks`) or file.py:name")
+    parser.add_argument(
+        "--optimizer", choices=sorted(OPTIMIZERS), help=f"default: {_DEFAULT_OPTIMIZER}, or the task's own"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="another hyperparameter of the optimizer, such as b2=0.99,0.999; may be repeated",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, metavar="N", help=f"seeds per point (default: {seeds})"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="updates per run (default: the task's)")
+    parser.add_argument(
+        "--key", type=int, default=0, metavar="N", help="base of all random keys (default: 0)"
+    )
+    parser.add_argument(
+        "--directory", metavar="DIR", help="where picture and data go (default: runs/COMMAND-TASK)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    del options
+    summaries = lrjax.tasks.summaries()
+    width = max(map(len, summaries))
+    for name, summary in summaries.items():
+        print(f"{name.ljust(width)}  {summary}")
+    return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    if not 0 < options.minimum < options.maximum:
+        got = f"{options.minimum:g} and {options.maximum:g}"
+        raise BadInput(f"--minimum and --maximum must be 0 < minimum < maximum, got {got}")
+    if options.points < 2:
+        raise BadInput(f"--points must be at least 2, got {options.points}")
+    return _run("find", options, log_spaced(options.minimum, options.maximum, options.points))
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    return _run("sweep", options, _rates(options.learning_rate))
+
+
+def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
+    """Trains the grid, writes data and picture, prints the table and, last, the answer."""
+    grid = {"learning_rate": rates, **_settings(options.set)}
+    task = lrjax.tasks.load(options.task)
+    optimizer, trial = _trial(task, options.optimizer)
+    steps = task.steps if options.steps is None else options.steps
+    name = options.task.rpartition("/")[2].replace(".py:", "-")
+    directory = Path(options.directory or f"runs/{command}-{name}")
+    print(f"{options.task}: {task.summary}" if task.summary else options.task)
+    print(
+        f"{optimizer}, {len(rates)} learning rates from {min(rates):.3g} to {max(rates):.3g}, {steps} steps",
+        flush=True,
+    )
+    sweep = lrjax.sweep(
+        trial,
+        grid,
+        task.data,
+        steps=steps,
+        seeds=options.seeds,
+        evaluate_on=task.validation,
+        test_on=task.test,
+        key=options.key,
+        directory=directory,
+        progress=not options.quiet,
+    )
+    files = ["sweep.npz", "sweep.json", *_draw(sweep, directory)]
+    print(f"wrote {', '.join(files)} in {directory}\n")
+    print(sweep.summary())
+    if (sweep.stopped_at >= 0).any():
+        return 130
+    return 0 if sweep.answer.index is not None else 1
+
+
+def _trial(task: lrjax.tasks.Task, chosen: str | None) -> tuple[str, lrjax.Trial]:
+    if isinstance(task.trial, lrjax.Trial):
+        if chosen is not None:
+            raise BadInput("--optimizer cannot be set: the task brings its own")
+        return "the task's own optimizer", task.trial
+    name = chosen or _DEFAULT_OPTIMIZER
+    return name, task.trial(OPTIMIZERS[name])
+
+
+def _draw(sweep: lrjax.Sweep, directory: Path) -> list[str]:
+    """Draws the picture; without matplotlib it says so, and nothing measured is lost."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+    except ImportError:
+        print("no picture: it needs matplotlib, pip install 'lrjax[plot]'", file=sys.stderr)
+        return []
+    figure: Any = sweep.plot().figure
+    figure.savefig(directory / "sweep.png", dpi=150)
+    return ["sweep.png"]
+
+
+def _rates(text: str) -> list[float]:
+    """Rates from `LOW:HIGH:COUNT` or a list with commas."""
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        low, high, count = text.split(":")
+        ends, number = (float(low), float(high)), int(count)
+    except ValueError as error:
+        raise BadInput(
+            f"--learning-rate must be LOW:HIGH:COUNT or numbers with commas, got {text!r}"
+        ) from error
+    if not 0 < ends[0] < ends[1] < float("inf") or number < 2:
+        raise BadInput(f"--learning-rate LOW:HIGH:COUNT must be 0 < LOW < HIGH and COUNT >= 2, got {text!r}")
+    return log_spaced(*ends, number)
+
+
+def _settings(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Hyperparameters from `NAME=VALUES` texts."""
+    settings: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not name.isidentifier() or not equals or not values:
+            raise BadInput(f"--set must be NAME=VALUES, such as b2=0.99,0.999, got {text!r}")
+        if name == "learning_rate":
+            raise BadInput("--set learning_rate is not for here: `lrjax sweep` has --learning-rate")
+        if name in settings:
+            raise BadInput(f"--set {name} is given twice; list its values with commas")
+        settings[name] = [_value(part) for part in values.split(",")]
+    return settings
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, (int, float)) else text
+
+
+def _one_line(error: BaseException) -> str:
+    """The error's first line with its notes, named unless it is one of lrjax's own."""
+    first = str(error).strip().partition("\n")[0]
+    notes = " ".join(f"({note})" for note in getattr(error, "__notes__", ()))
+    own = isinstance(error, BadInput) or first.startswith("`") or isinstance(error, (OSError, ImportError))
+    return " ".join(filter(None, [first if own else f"{type(error).__name__}: {first}", notes]))

@@ -1,0 +1,146 @@
+"""Every point is traced once, with its own numbers, before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lrjax import _check
+from lrjax.engine import _carry
+from lrjax.engine._points import Group
+from lrjax.trials import Trial
+
+
+class Outline(NamedTuple):
+    """What tracing one member of a group tells.
+
+    Attributes:
+      frame: What of the state is held still.
+      metrics: Names of what a step measures.
+      held_out: Names of what an evaluation measures.
+    """
+
+    frame: _carry.Frame
+    metrics: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+def check_points(
+    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Any
+) -> list[Outline]:
+    """Traces every point with its concrete numbers, and each group with traced ones.
+
+    Args:
+      trial: The trial.
+      groups: The points, by program.
+      key: A member's key.
+      batch: The shapes and dtypes of a training batch.
+      held_out: Those of an evaluation batch, or None for no evaluation.
+
+    Returns:
+      An outline for each group.
+
+    Raises:
+      TypeError: If the trial breaks the protocol; the message names the function and the point.
+      Exception: Whatever the trial raises for a point, with the point added as a note.
+    """
+    for points in groups:
+        for position in range(len(points.members)):
+            hyperparams = points.hyperparams(position)
+            numbers = {name: jnp.asarray(hyperparams[name]) for name in points.numeric}
+            try:
+                _trace(trial, {**hyperparams, **numbers}, key, batch, None)
+            except Exception as error:
+                _note(error, hyperparams)
+                raise
+    return [_trace_group(trial, points, key, batch, held_out) for points in groups]
+
+
+def _trace_group(trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Any) -> Outline:
+    numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in points.numeric.items()}
+    found: list[Outline] = []
+
+    def trace(numbers: Mapping[str, Any]) -> None:
+        found.append(_trace(trial, {**points.static, **numbers}, key, batch, held_out))
+        hiding = _carry.hidden_tracer(found[-1].frame)
+        if hiding is not None:
+            raise TypeError(
+                f"`Trial.init` hides a traced value in {hiding}, which is not an array of its state: build "
+                "it once outside of `init` and keep the rate in an array leaf (with `inject_hyperparams` "
+                "or `lrjax.set_learning_rate`), or name the hyperparameter in `Trial(static=...)`"
+            )
+
+    try:
+        jax.eval_shape(trace, numbers)
+    except jax.errors.ConcretizationTypeError as error:
+        names = ", ".join(points.numeric)
+        error.add_note(
+            f"lrjax passes {names} as traced numbers; name one that must be a Python number in "
+            "`Trial(static=...)`"
+        )
+        raise
+    return found[0]
+
+
+def _trace(
+    trial: Trial, hyperparams: Mapping[str, Any], key: jax.Array, batch: Any, held_out: Any
+) -> Outline:
+    """Traces a member's start, step and evaluation, and checks what they return."""
+    found: dict[str, Any] = {}
+
+    def start(key: jax.Array) -> Any:
+        arrays, found["frame"] = _carry.split(trial.init(key, hyperparams))
+        return arrays
+
+    def step(arrays: list[jax.Array], batch: Any) -> None:
+        frame = found["frame"]
+        output = trial.update(_carry.merge(arrays, frame), batch, hyperparams)
+        if not isinstance(output, tuple) or len(output) != 2:
+            raise _check.fail_type(
+                "Trial", "update", "a function that returns (metrics, state)", type(output).__name__
+            )
+        metrics, state = output
+        found["metrics"] = _check_metrics("update", metrics)
+        after, new_frame = _carry.split(state)
+        changed = _carry.difference(arrays, frame, after, new_frame)
+        if changed:
+            expected = "a function that returns a state like the one it takes"
+            raise _check.fail_type("Trial", "update", expected, f"one where {changed}")
+
+    def judge(arrays: list[jax.Array], batch: Any) -> None:
+        assert trial.evaluate is not None
+        metrics = trial.evaluate(_carry.merge(arrays, found["frame"]), batch)
+        found["held_out"] = _check_metrics("evaluate", metrics)
+
+    arrays = jax.eval_shape(start, key)
+    jax.eval_shape(step, arrays, batch)
+    if held_out is not None:
+        jax.eval_shape(judge, arrays, held_out)
+    return Outline(found["frame"], found["metrics"], found.get("held_out", ()))
+
+
+def _check_metrics(function: str, metrics: Any) -> tuple[str, ...]:
+    expected = "a function whose metrics are a dict of real scalars with 'loss' among them"
+    if not isinstance(metrics, Mapping):
+        raise _check.fail_type("Trial", function, expected, f"metrics of type {type(metrics).__name__}")
+    if "loss" not in metrics:
+        got = f"only {', '.join(map(repr, metrics))}" if metrics else "an empty dict"
+        raise _check.fail_type("Trial", function, expected, got)
+    for name, value in metrics.items():
+        x = jnp.asarray(value)
+        if x.ndim != 0 or jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise _check.fail_type(
+                "Trial", function, expected, f"{name!r} of shape {x.shape} and dtype {x.dtype}"
+            )
+    return tuple(sorted(metrics))
+
+
+def _note(error: Exception, hyperparams: Mapping[str, Any]) -> None:
+    shown = ", ".join(
+        f"{name}={value:g}" if hasattr(value, "dtype") else f"{name}={value!r}"
+        for name, value in hyperparams.items()
+    )
+    error.add_note(f"at the point {shown or '(no hyperparameters)'}")

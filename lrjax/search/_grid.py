@@ -1,0 +1,116 @@
+"""The grid of a sweep: which points are trained."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from lrjax import _check
+
+
+def points(call: str, grid: Any, name: str) -> list[dict[str, Any]]:
+    """The points of a grid, checked.
+
+    Args:
+      call: The public function the user called.
+      grid: A dict of name to values (their product), or a list of dicts.
+      name: The hyperparameter that is the learning rate; its values must be > 0.
+
+    Raises:
+      TypeError: If the grid is of another form.
+      ValueError: If it is empty, holds a point twice, or a rate that is not a finite number > 0.
+    """
+    if isinstance(grid, Mapping):
+        columns = {key: _values(call, key, values) for key, values in grid.items()}
+        found = [dict(zip(columns, row, strict=True)) for row in itertools.product(*columns.values())]
+    elif (
+        isinstance(grid, Sequence) and not isinstance(grid, str) and all(isinstance(p, Mapping) for p in grid)
+    ):
+        found = [{key: _plain(value) for key, value in point.items()} for point in grid]
+        if any(point.keys() != found[0].keys() for point in found):
+            raise _check.fail(call, "grid", "points with the same hyperparameters each", _first_misfit(found))
+    else:
+        expected = "a dict of name to values, or a list of dicts"
+        raise _check.fail_type(call, "grid", expected, _check.describe(grid))
+    if not found:
+        raise _check.fail(call, "grid", "at least one point", "none")
+    _check_names(call, found[0])
+    for point in found:
+        if name in point:
+            _check_rate(call, name, point[name])
+        _check_finite(call, point)
+    _check_distinct(call, found)
+    return found
+
+
+def log_spaced(minimum: float, maximum: float, count: int) -> list[float]:
+    """Rates at equal ratios from `minimum` to `maximum`, both included."""
+    if count == 1:
+        return [minimum]
+    return [float(rate) for rate in np.geomspace(minimum, maximum, count)]
+
+
+def _values(call: str, name: Any, values: Any) -> list[Any]:
+    if isinstance(values, (np.ndarray, jax.Array)) and values.ndim == 1:
+        return [_plain(value) for value in np.asarray(values)]
+    if isinstance(values, (list, tuple, range)):
+        found = [_plain(value) for value in values]
+        if not found:
+            raise _check.fail(call, f"grid[{name!r}]", "at least one value", "none")
+        return found
+    if isinstance(values, (np.ndarray, jax.Array)) and values.ndim > 1:
+        raise _check.fail_type(call, f"grid[{name!r}]", "a list of values", _check.describe(values))
+    return [_plain(values)]  # one value for all points
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray, jax.Array)) and value.ndim == 0:
+        return value.item()
+    return value
+
+
+def _check_names(call: str, point: Mapping[Any, Any]) -> None:
+    for key in point:
+        if not isinstance(key, str):
+            raise _check.fail_type(call, "grid", "a dict with names as keys", f"the key {key!r}")
+
+
+def _check_rate(call: str, name: str, rate: Any) -> None:
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
+        raise _check.fail_type(call, f"grid[{name!r}]", "finite numbers > 0", _check.describe(rate))
+    if not (math.isfinite(rate) and float(rate) > 0):
+        raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0", rate)
+
+
+def _check_finite(call: str, point: Mapping[str, Any]) -> None:
+    for key, value in point.items():
+        if isinstance(value, numbers.Real) and not math.isfinite(value):
+            raise _check.fail(call, f"grid[{key!r}]", "finite numbers", value)
+
+
+def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Requires that no two points train the same: numbers are compared as float32, as they are trained."""
+    seen: dict[Any, Mapping[str, Any]] = {}
+    for point in found:
+        key = tuple(_identity(value) for value in point.values())
+        if key in seen:
+            twice = ", ".join(f"{name}={value!r}" for name, value in point.items()) or "no hyperparameters"
+            raise _check.fail(call, "grid", "points that differ (in float32)", f"{twice} twice")
+        seen[key] = point
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(np.float32(value)) if not isinstance(value, numbers.Integral) else int(value)
+    return (type(value).__name__, value if value.__hash__ else id(value))
+
+
+def _first_misfit(found: Sequence[Mapping[str, Any]]) -> str:
+    other = next(point for point in found if point.keys() != found[0].keys())
+    return f"{list(found[0])} and {list(other)}"
