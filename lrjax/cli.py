@@ -7,7 +7,7 @@ import ast
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lrjax
 from lrjax.search import log_spaced
@@ -27,6 +27,13 @@ _EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input,
 
 class BadInput(Exception):
     """What the user typed cannot be used; the message is one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lrjax: error: {message} (see `{self.prog} --help`)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,9 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lrjax", description="Finds and compares learning rates for models written in JAX."
-    )
+    parser = _Parser(prog="lrjax", description="Finds and compares learning rates for models written in JAX.")
     parser.add_argument("--version", action="version", version=f"lrjax {lrjax.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_find(commands)
@@ -158,10 +163,7 @@ def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
     name = options.task.rpartition("/")[2].replace(".py:", "-")
     directory = Path(options.directory or f"runs/{command}-{name}")
     print(f"{options.task}: {task.summary}" if task.summary else options.task)
-    print(
-        f"{optimizer}, {len(rates)} learning rates from {min(rates):.3g} to {max(rates):.3g}, {steps} steps",
-        flush=True,
-    )
+    print(f"{optimizer}, {_span(rates)}, {options.seeds} seeds, {steps} steps", flush=True)
     sweep = lrjax.sweep(
         trial,
         grid,
@@ -180,6 +182,12 @@ def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
     if (sweep.stopped_at >= 0).any():
         return 130
     return 0 if sweep.answer.index is not None else 1
+
+
+def _span(rates: list[float]) -> str:
+    if len(rates) == 1:
+        return f"learning rate {rates[0]:.3g}"
+    return f"{len(rates)} learning rates from {min(rates):.3g} to {max(rates):.3g}"
 
 
 def _trial(task: lrjax.tasks.Task, chosen: str | None) -> tuple[str, lrjax.Trial]:
@@ -250,6 +258,6 @@ def _value(text: str) -> Any:
 def _one_line(error: BaseException) -> str:
     """The error's first line with its notes, named unless it is one of lrjax's own."""
     first = str(error).strip().partition("\n")[0]
-    notes = " ".join(f"({note})" for note in getattr(error, "__notes__", ()))
+    notes = " ".join(f"({note})" for note in getattr(error, "__notes__", ()) if "\n" not in note)
     own = isinstance(error, BadInput) or first.startswith("`") or isinstance(error, (OSError, ImportError))
     return " ".join(filter(None, [first if own else f"{type(error).__name__}: {first}", notes]))

@@ -281,7 +281,10 @@ def _takes_seed(f: Callable[..., Any]) -> bool:
     expected = "a function `f(step)` or `f(step, seed_index)`"
     if not callable(f):
         raise _check.fail_type("from_function", "f", expected, _check.describe(f))
-    parameters = list(inspect.signature(f).parameters.values())
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except ValueError as error:
+        raise _check.fail_type("from_function", "f", expected, "a function without a signature") from error
     plain = all(
         p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters
     )

@@ -6,6 +6,7 @@ nesting of transformations.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -42,7 +43,8 @@ class ScaleByLearningRateState(NamedTuple):
       schedule_state: A `ScaledScheduleState`.
       learning_rate: float32 scalar, the rate just used; before the first update the rate of step
         0, or NaN if the schedule is driven by metrics.
-      override: float32 scalar, the rate to use instead of the schedule's, or NaN for none.
+      override: float32 scalar, the rate to use instead of the schedule's, or NaN for none
+        (-infinity while JAX's `jax_debug_nans` is on; any value that is not finite means none).
 
     Example:
       >>> import lrjax
@@ -90,11 +92,11 @@ def scale_by_learning_rate(
 
     def init(params: Params) -> ScaleByLearningRateState:
         del params
-        first = jnp.nan if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
+        first = _unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
         return ScaleByLearningRateState(
             schedule_state=ScaledScheduleState(_float32(1.0), schedule.init()),
             learning_rate=_float32(first),
-            override=_float32(jnp.nan),
+            override=_float32(_unset()),
         )
 
     def update(
@@ -103,7 +105,7 @@ def scale_by_learning_rate(
         del params
         factor, inner_state = state.schedule_state
         value, inner_state = schedule.update(inner_state, **extra)
-        rate = jnp.where(jnp.isnan(state.override), _float32(value) * factor, state.override)
+        rate = jnp.where(jnp.isfinite(state.override), state.override, _float32(value) * factor)
         scaled = jax.tree.map(lambda u: (sign * rate * _tree.wide(u)).astype(jnp.result_type(u)), updates)
         return scaled, ScaleByLearningRateState(
             ScaledScheduleState(factor, inner_state), rate, state.override
@@ -186,7 +188,7 @@ def set_learning_rate(opt_state: OptState, learning_rate: ScalarLike | None) -> 
     """
     if learning_rate is not None:
         _check.number("set_learning_rate", "learning_rate", learning_rate)
-    pinned = jnp.nan if learning_rate is None else learning_rate
+    pinned = _unset() if learning_rate is None else learning_rate
 
     def pin(state: ScaleByLearningRateState) -> ScaleByLearningRateState:
         override = jnp.broadcast_to(_float32(pinned), jnp.shape(state.override))
@@ -235,6 +237,11 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
 
 def _owns_rate(x: Any) -> bool:
     return isinstance(x, ScaleByLearningRateState)
+
+
+def _unset() -> float:
+    """What stands where no rate is: NaN, or -infinity where JAX is told to stop at any NaN."""
+    return -math.inf if jax.config.values["jax_debug_nans"] else math.nan
 
 
 def _float32(x: Any) -> jax.Array:

@@ -129,7 +129,8 @@ def chain(*args: Any) -> GradientTransformation:
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra: Any) -> Any:
         if not isinstance(state, tuple) or len(state) != len(links):
             expected = f"the tuple of {len(links)} states that this chain's `init` returns"
-            raise _check.fail("chain.update", "state", expected, type(state).__name__)
+            got = f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__
+            raise _check.fail("chain.update", "state", expected, got)
         new_state = []
         for link, link_state in zip(links, state, strict=True):
             updates, link_state = link.update(updates, link_state, params, **extra)

@@ -124,6 +124,8 @@ def trial(
     for name, argument in (("init_params", init_params), ("loss", loss), ("optimizer", optimizer)):
         if not callable(argument):
             raise _check.fail_type("trial", name, "a function", _check.describe(argument))
+    if evaluate is not None and not callable(evaluate):
+        raise _check.fail_type("trial", "evaluate", "a function or None", _check.describe(evaluate))
     _check.boolean("trial", "has_state", has_state)
     takes_key = _takes_key(loss, has_state)
 

@@ -110,7 +110,8 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
     """
     began = time.perf_counter()
     # Pinned, so that no way of running the members changes what is computed.
-    with jax.default_matmul_precision(jax.config.values["jax_default_matmul_precision"] or "highest"):
+    precision = jax.config.values["jax_default_matmul_precision"] or "highest"
+    with jax.default_matmul_precision(precision), jax.debug_nans(False), jax.debug_infs(False):
         groups = _points.group(job.points, job.trial.static)
         outlines = _preflight.check_points(
             job.trial, groups, member_key(job.key, 0), _batch_outline(job), _held_out_outline(job)

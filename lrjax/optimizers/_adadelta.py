@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -102,10 +103,11 @@ def adadelta(
       -0.9487
     """
     _check.number("adadelta", "weight_decay", weight_decay, low=0)
+    rate = 1.0 if learning_rate is None else learning_rate
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),
         _scale_by_adadelta("adadelta", rho, eps),
-        scale_by_learning_rate(1.0 if learning_rate is None else learning_rate),
+        scale_by_learning_rate(as_schedule("adadelta", "learning_rate", rate)),
     )
 
 

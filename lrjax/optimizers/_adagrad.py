@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -91,7 +92,8 @@ def adagrad(
       Array([-0.5,  0.5], dtype=float32)
     """
     return chain(
-        _scale_by_rss("adagrad", initial_accumulator_value, eps), scale_by_learning_rate(learning_rate)
+        _scale_by_rss("adagrad", initial_accumulator_value, eps),
+        scale_by_learning_rate(as_schedule("adagrad", "learning_rate", learning_rate)),
     )
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -129,7 +130,7 @@ def adam(
     """
     return chain(
         _scale_by_adam("adam", b1, b2, eps, eps_root, mu_dtype, nesterov),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(as_schedule("adam", "learning_rate", learning_rate)),
     )
 
 
@@ -184,7 +185,7 @@ def adamw(
     return chain(
         _scale_by_adam("adamw", b1, b2, eps, eps_root, mu_dtype, nesterov),
         add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(as_schedule("adamw", "learning_rate", learning_rate)),
     )
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -114,7 +115,7 @@ def lion(
     return chain(
         _scale_by_lion("lion", b1, b2, mu_dtype, "hard", 1.0),
         add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(as_schedule("lion", "learning_rate", learning_rate)),
     )
 
 

@@ -11,6 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._sgd import trace
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain, identity
 
 
@@ -213,10 +214,11 @@ def rmsprop(
     _check.boolean("rmsprop", "centered", centered)
     if momentum is not None:
         _check.number("rmsprop", "momentum", momentum, low=0, high=1)
+    _check.boolean("rmsprop", "nesterov", nesterov)
     scaling = _scale_by_stddev if centered else _scale_by_rms
     return chain(
         scaling("rmsprop", decay, eps, initial_scale, eps_in_sqrt, bias_correction),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(as_schedule("rmsprop", "learning_rate", learning_rate)),
         identity() if momentum is None else trace(momentum, nesterov),
     )
 

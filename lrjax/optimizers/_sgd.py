@@ -9,6 +9,7 @@ import jax
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.schedules import as_schedule
 from lrjax.transform import GradientTransformation, chain, identity
 
 
@@ -113,7 +114,8 @@ def sgd(
     """
     if momentum is not None:
         _check.number("sgd", "momentum", momentum, low=0, high=1)
+    _check.boolean("sgd", "nesterov", nesterov)
     return chain(
         identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(as_schedule("sgd", "learning_rate", learning_rate)),
     )

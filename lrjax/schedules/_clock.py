@@ -53,10 +53,19 @@ def progress(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Arra
 
     A span of no steps stays at its beginning: (0, 1).
     """
-    done, left = passed(count, begin, total)
+    done, left = (x.astype(jnp.float32) for x in passed(count, begin, total))
     span = steps(total).astype(jnp.float32)
     safe = jnp.where(span > 0, span, 1.0)
-    return done.astype(jnp.float32) / safe, jnp.where(span > 0, left.astype(jnp.float32) / safe, 1.0)
+    return settled(done / safe), settled(jnp.where(span > 0, left / safe, 1.0))
+
+
+def settled(x: jax.Array) -> jax.Array:
+    """The value as computed so far, which XLA may not regroup with what comes after.
+
+    Left alone it turns `rate * (step / 10)` into `(rate * step) * 0.1` in one program and not in
+    another, and the same schedule differs in its last digit between a run and its vectorised twin.
+    """
+    return jax.lax.optimization_barrier(x)
 
 
 def scalar(value: ScalarLike) -> jax.Array:

@@ -131,7 +131,8 @@ def cosine_factor(count: Any, begin: ScalarLike, total: ScalarLike, exponent: Sc
     _, left = _clock.progress(count, begin, total)
     base = jnp.square(jnp.sin(math.pi / 2 * left))
     falling = base > 0  # at the end the slope of a power below 1 is infinite: its gradient would be NaN
-    return jnp.where(falling, jnp.power(jnp.where(falling, base, 1.0), _clock.scalar(exponent)), 0.0)
+    power = jnp.power(jnp.where(falling, base, 1.0), _clock.scalar(exponent))
+    return _clock.settled(jnp.where(falling, power, 0.0))
 
 
 def exponential_decay(
@@ -184,7 +185,7 @@ def exponential_decay(
         safe = jnp.where(span > 0, span, 1)
         periods = done // safe if staircase else done.astype(jnp.float32) / safe.astype(jnp.float32)
         moves = (span > 0) & (_clock.scalar(decay_rate) > 0)
-        decayed = jnp.exp(periods.astype(jnp.float32) * _log(decay_rate))
+        decayed = _clock.settled(jnp.exp(_clock.settled(periods.astype(jnp.float32)) * _log(decay_rate)))
         value = _clock.scalar(init_value) * jnp.where(moves, decayed, 1.0)
         if end_value is None:
             return value

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import ScalarOrSchedule
+from lrjax.schedules import _clock
 
 
 class ScheduleState(NamedTuple):
@@ -87,7 +88,8 @@ def from_closed_form(closed_form: Callable[[Any], Any]) -> Schedule:
     """The schedule whose value at step `count` is `closed_form(count)`."""
 
     def at(count: Any) -> jax.Array:
-        return jnp.asarray(closed_form(count)).astype(jnp.float32)
+        # Settled: what a caller multiplies the value by must not reach back into the schedule.
+        return _clock.settled(jnp.asarray(closed_form(count)).astype(jnp.float32))
 
     def init() -> ScheduleState:
         return ScheduleState(count=jnp.zeros((), jnp.int32))
