@@ -6,7 +6,6 @@ Every message has one form: the call, the argument, what was expected, what came
 from __future__ import annotations
 
 import math
-import numbers
 import operator
 from typing import Any
 
@@ -65,7 +64,7 @@ def number(
             raise fail_type(call, argument, expected, describe(value) + hint)
         if not _is_real(value.dtype):
             raise fail_type(call, argument, expected, describe(value))
-    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
         raise fail_type(call, argument, expected, describe(value))
     if isinstance(value, Tracer):
         return
@@ -81,7 +80,7 @@ def known(value: Any) -> float | None:
 
 
 def integer(call: str, argument: str, value: Any, *, low: int = 0) -> int:
-    """Requires a concrete integer of at least `low` and returns it as a Python int."""
+    """Requires a concrete int32 of at least `low` and returns it as a Python int."""
     expected = f"an integer >= {low}"
     try:
         result = operator.index(value)
@@ -91,6 +90,8 @@ def integer(call: str, argument: str, value: Any, *, low: int = 0) -> int:
         raise fail_type(call, argument, expected, describe(value))
     if result < low:
         raise fail(call, argument, expected, result)
+    if result >= 2**31:
+        raise fail(call, argument, "an integer < 2**31", result)
     return result
 
 

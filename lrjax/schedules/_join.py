@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from lrjax import _check, _tree
 from lrjax._types import ScalarLike, ScalarOrSchedule
@@ -73,7 +74,7 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
             return lambda count: part.at(jnp.maximum(_clock.steps(count) - _clock.steps(start), 0))
 
         branches = [branch(part, start) for part, start in zip(parts, starts, strict=True)]
-        return jax.lax.switch(select(count), branches, count)
+        return _run_selected(select(count), branches, count)
 
     def at(count: Any) -> jax.Array:
         counts = _clock.steps(count)
@@ -92,11 +93,18 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
             return advance
 
         branches = [branch(index) for index in range(len(parts))]
-        value, inner = jax.lax.switch(select(state.count), branches, state.inner_states)
+        value, inner = _run_selected(select(state.count), branches, state.inner_states)
         return value, JoinSchedulesState(_tree.next_count(state.count), inner)
 
     timed = all(part.closed_form is not None for part in parts)
     return Schedule(init, update, at if timed else None)
+
+
+def _run_selected(index: jax.Array, branches: Sequence[Callable[[Any], Any]], operand: Any) -> Any:
+    """The selected branch's result; a `switch` only where it is needed, since it compiles every time."""
+    if isinstance(index, Tracer):
+        return jax.lax.switch(index, branches, operand)
+    return branches[int(index)](operand)
 
 
 def _check_boundaries(parts: Sequence[Schedule], boundaries: Sequence[ScalarLike]) -> None:

@@ -116,6 +116,14 @@ def as_schedule(call: str, argument: str, value: ScalarOrSchedule | Schedule) ->
     if isinstance(value, Schedule):
         return value
     if callable(value):
-        return from_closed_form(value)
+        return from_closed_form(lambda count: _scalar(call, argument, count, value(count)))
     _check.number(call, argument, value)
     return from_closed_form(lambda count: jnp.full(jnp.shape(count), value, jnp.float32))
+
+
+def _scalar(call: str, argument: str, count: Any, value: Any) -> jax.Array:
+    """The value of a user's callable: one number per step."""
+    if jnp.shape(value) not in ((), jnp.shape(count)):
+        got = f"one that returns shape {jnp.shape(value)}"
+        raise _check.fail_type(call, argument, "a callable that returns one number per step", got)
+    return jnp.broadcast_to(jnp.asarray(value), jnp.shape(count))

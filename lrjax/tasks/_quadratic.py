@@ -29,7 +29,8 @@ def quadratic_deep() -> Task:
     DeepOBS; the test loss starts at 353.446766.
 
     Returns:
-      A `Task`. Its 700 steps are the benchmark's 100 epochs.
+      A `Task`. Its 700 steps are the benchmark's 100 epochs. With Adam at 3e-2 they end at 85.9
+      on validation and 87.3 on test; the optimum, $\theta = 0$, has 85.6 and 86.9.
 
     References:
       Schneider, Balles and Hennig, DeepOBS: A Deep Learning Optimizer Benchmark Suite, 1903.05499,

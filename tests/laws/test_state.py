@@ -1,0 +1,96 @@
+"""What the state is made of, and that it is the same before and after every update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrjax
+from tests.catalogue import Row, rows
+from tests.running import gradients, params_tree, take_steps
+
+DTYPES = ("float32", "bfloat16", "float16")
+SCALARS = {jnp.dtype("float32"), jnp.dtype("int32")}
+
+
+def _types(tree: Any) -> Any:
+    """Structure with shape, dtype and weak type at the leaves."""
+    abstract = jax.eval_shape(lambda: tree)
+    leaves, structure = jax.tree.flatten(abstract)
+    return structure, [(x.shape, x.dtype, x.weak_type) for x in leaves]
+
+
+def _assert_stable(tx: Any, params: Any, grads: Any) -> None:
+    state = tx.init(params)
+    updates, new_state = jax.eval_shape(tx.update, grads, state, params)
+    assert _types(new_state) == _types(state)
+    assert _types(updates) == _types(grads)
+    assert not any(x.weak_type for x in jax.tree.leaves(jax.eval_shape(lambda: state)))
+
+
+def _assert_scalars(state: Any) -> None:
+    """Every leaf without axes, given that no parameter is one."""
+    scalars = [x for x in jax.tree.leaves(state) if jnp.ndim(x) == 0]
+    assert {x.dtype for x in scalars} <= SCALARS
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", rows())
+def test_types_do_not_change_between_init_and_update(row: Row, dtype: str) -> None:
+    _assert_stable(row.tx(), params_tree(dtype), gradients(dtype)[0])
+
+
+@pytest.mark.parametrize("row", rows(complex_numbers=bool))
+def test_types_do_not_change_with_complex_leaves(row: Row) -> None:
+    _assert_stable(row.tx(), params_tree("complex64"), gradients("complex64")[0])
+
+
+@pytest.mark.parametrize(
+    ("params_dtype", "gradients_dtype"), [("bfloat16", "float32"), ("float32", "bfloat16")]
+)
+@pytest.mark.parametrize("row", rows())
+def test_updates_have_the_gradients_dtype_when_parameters_have_another(
+    row: Row, params_dtype: str, gradients_dtype: str
+) -> None:
+    _assert_stable(row.tx(), params_tree(params_dtype), gradients(gradients_dtype)[0])
+
+
+@pytest.mark.parametrize("as_number", [jnp.float32, np.float64, np.array], ids=["jax", "numpy", "0-d"])
+@pytest.mark.parametrize("row", rows(numbers=bool))
+def test_strongly_typed_numbers_change_no_types(row: Row, as_number: Any) -> None:
+    tx = row.make(**{name: as_number(value) for name, value in row.typical.items()})
+    _assert_stable(tx, params_tree("bfloat16"), gradients("bfloat16")[0])
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "float64"])
+@pytest.mark.parametrize("row", rows())
+def test_types_do_not_change_under_x64(row: Row, dtype: str) -> None:
+    with jax.enable_x64(True):
+        params, grads = params_tree(dtype), gradients(dtype)[0]
+        _assert_stable(row.tx(), params, grads)
+        _assert_stable(row.make(**{n: jnp.asarray(x) for n, x in row.typical.items()}), params, grads)
+        _assert_scalars(row.tx().init(params))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", rows())
+def test_scalar_state_is_float32_or_int32(row: Row, dtype: str) -> None:
+    _assert_scalars(row.tx().init(params_tree(dtype)))
+
+
+@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers))
+def test_the_rate_recorded_is_the_rate_given_and_the_override_is_unset(row: Row) -> None:
+    _, state = take_steps(row.tx(), params_tree("bfloat16"), gradients("bfloat16"))
+    owners = [s for s in jax.tree.leaves(state, is_leaf=_owns_rate) if _owns_rate(s)]
+    assert len(owners) == 1
+    assert float(owners[0].learning_rate) == row.typical["learning_rate"]
+    assert owners[0].override.dtype == jnp.float32
+    assert np.isnan(owners[0].override)
+
+
+def _owns_rate(x: Any) -> bool:
+    return isinstance(x, lrjax.ScaleByLearningRateState)
