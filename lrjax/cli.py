@@ -142,9 +142,9 @@ def _tasks(options: argparse.Namespace) -> int:
 
 
 def _find(options: argparse.Namespace) -> int:
-    if not 0 < options.minimum < options.maximum:
+    if not 0 < options.minimum < options.maximum < float("inf"):
         got = f"{options.minimum:g} and {options.maximum:g}"
-        raise BadInput(f"--minimum and --maximum must be 0 < minimum < maximum, got {got}")
+        raise BadInput(f"--minimum and --maximum must be 0 < minimum < maximum < inf, got {got}")
     if options.points < 2:
         raise BadInput(f"--points must be at least 2, got {options.points}")
     return _run("find", options, log_spaced(options.minimum, options.maximum, options.points))

@@ -117,11 +117,21 @@ def write(data: SweepData, path: str | os.PathLike[str]) -> None:
         "cost": dataclasses.asdict(data.cost),
         "points": points,
     }
-    _write_whole(
-        directory / "sweep.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **arrays)
-    )
     text = json.dumps(about, indent=2) + "\n"
-    _write_whole(directory / "sweep.json", lambda file: file.write(text.encode()))
+    contents: dict[str, Callable[[Any], object]] = {
+        "sweep.npz": lambda file: np.savez_compressed(file, allow_pickle=False, **arrays),
+        "sweep.json": lambda file: file.write(text.encode()),
+    }
+    temporaries = {name: directory / f".{name}.{os.getpid()}" for name in contents}
+    try:
+        for name, temporary in temporaries.items():
+            with temporary.open("wb") as file:
+                contents[name](file)
+        for name, temporary in temporaries.items():  # both are whole: now they replace the old ones
+            temporary.replace(directory / name)
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> SweepData:
@@ -212,14 +222,3 @@ def _as_json(value: Any) -> Any:
 
 def _under(field: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(f"{field}/"): x for name, x in arrays.items() if name.startswith(f"{field}/")}
-
-
-def _write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

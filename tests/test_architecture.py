@@ -153,7 +153,7 @@ GOOD = {
     "optimizers/_lion.py": "import optaxlike",
     "plot/__init__.py": "if TYPE_CHECKING:\n  import matplotlib.axes\ndef f():\n  import matplotlib.pyplot",
     "plot/_iris.py": "class A:\n  def f(self):\n    from sklearn import datasets",
-    "tasks/__init__.py": "import lrjax\nfrom lrjax import adam",
+    "tasks/__init__.py": "from lrjax.optimizers import adam",
     "cli.py": "import lrjax.tasks",
     "__main__.py": "from lrjax.cli import main",
 }

@@ -60,7 +60,8 @@ def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
 
     Returns:
       Final losses and first losses, `[points, seeds]`, and "held-out loss" or "training loss".
-      Without held-out data a final loss is the mean over the last tenth of the recorded steps.
+      Without held-out data a final loss is the mean over the last tenth of the recorded steps. Of a
+      member that was stopped it is the last one before that, NaN if there is none.
 
     Example:
       >>> import lrjax
@@ -69,10 +70,38 @@ def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
     """
     if "loss" in data.held_out:
         losses = data.held_out["loss"].astype(float)
-        return losses[..., -1], losses[..., 0], "held-out loss"
-    losses = data.metrics["loss"].astype(float)
+        final = final_values(losses, data.held_out_steps, data.stopped_at)
+        return final, losses[..., 0], "held-out loss"
+    nothing = np.full((*data.diverged_at.shape, len(data.recorded_steps)), np.nan)
+    losses = data.metrics.get("loss", nothing).astype(float)
     tail = max(1, losses.shape[-1] // 10)
-    return losses[..., -tail:].mean(axis=-1), losses[..., 0], "training loss"
+    final = final_values(losses, data.recorded_steps + 1, data.stopped_at, tail)
+    return final, losses[..., 0], "training loss"
+
+
+def final_values(curves: np.ndarray, steps: np.ndarray, stopped_at: np.ndarray, tail: int = 1) -> np.ndarray:
+    """The mean of the last values of each curve; of a stopped member, the last before it was stopped.
+
+    Args:
+      curves: What was measured, `[points, seeds, records]`.
+      steps: How many updates were begun before each record, `[records]`.
+      stopped_at: How many updates a member got before it was stopped, or -1, `[points, seeds]`.
+      tail: How many values the mean is over.
+
+    Returns:
+      `[points, seeds]`; NaN for a member that was stopped before anything was known of its training.
+
+    Example:
+      >>> import numpy as np
+      >>> curves = np.array([[[4.0, 2.0, np.nan]], [[4.0, 3.0, 1.0]]])
+      >>> final_values(curves, np.array([0, 10, 20]), np.array([[15], [-1]])).ravel().tolist()
+      [2.0, 1.0]
+    """
+    final = curves[..., -tail:].mean(axis=-1)
+    for member in zip(*np.nonzero(stopped_at >= 0), strict=True):
+        known = curves[member][(steps > 0) & (steps <= stopped_at[member])]
+        final[member] = known[-tail:].mean() if len(known) else np.nan
+    return final
 
 
 def judge(data: SweepData) -> Answer:
@@ -95,16 +124,17 @@ def judge(data: SweepData) -> Answer:
       0.1
     """
     final, initial, judged_by = final_losses(data)
-    failed = ~np.isfinite(final) | (final > initial) | (data.diverged_at >= 0)
-    scores = np.median(np.where(failed, np.inf, final), axis=1)
+    unmeasured = (data.stopped_at >= 0) & np.isnan(final)
+    failed = ~unmeasured & (~np.isfinite(final) | (final > initial) | (data.diverged_at >= 0))
+    scores = np.median(np.where(failed | unmeasured, np.inf, final), axis=1)
     rates = _rates(data)
     best = _best(scores, rates)
     if best is None:
-        return _no_answer(data, judged_by, scores, failed, rates)
+        return _no_answer(data, judged_by, scores, failed, rates, bool(unmeasured.all()))
     line = _line(data, best, rates)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(final[best], failed[best]))
     plateau = _plateau(rates, scores, line, best, margin)
-    edge = _edge(rates, scores, line)
+    edge = _edge(rates, failed, line)
     warnings = _warnings(data, judged_by, rates, line, best, plateau)
     return Answer(
         learning_rate=None if rates is None else float(rates[best]),
@@ -122,13 +152,21 @@ def judge(data: SweepData) -> Answer:
 
 
 def _no_answer(
-    data: SweepData, judged_by: str, scores: np.ndarray, failed: np.ndarray, rates: np.ndarray | None
+    data: SweepData,
+    judged_by: str,
+    scores: np.ndarray,
+    failed: np.ndarray,
+    rates: np.ndarray | None,
+    nothing_measured: bool,
 ) -> Answer:
-    lowest = "" if rates is None else f" Try rates below {rates.min():.3g}."
-    never_ran = bool((data.stopped_at >= 0).all())
-    verdict = "The sweep was stopped before anything was measured." if never_ran else "Every point failed."
-    detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
-    warning = verdict if never_ran else f"Everything diverged: {detail}.{lowest}"
+    lowest = "" if rates is None or nothing_measured else f" Try rates below {rates.min():.3g}."
+    if nothing_measured:
+        verdict = "The sweep was stopped before anything was measured."
+        warnings = [verdict]
+    else:
+        verdict = "Every point failed."
+        detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
+        warnings = [*_interruption(data), f"Everything diverged: {detail}.{lowest}"]
     return Answer(
         learning_rate=None,
         point={},
@@ -138,9 +176,9 @@ def _no_answer(
         scores=scores,
         failed=failed,
         plateau=None,
-        divergence_edge=None if rates is None or never_ran else float(rates.min()),
+        divergence_edge=None if rates is None or nothing_measured else float(rates.min()),
         recommendation=f"No learning rate can be recommended. {verdict}{lowest}",
-        warnings=(warning,),
+        warnings=tuple(warnings),
     )
 
 
@@ -186,10 +224,10 @@ def _plateau(
     return float(rates[line[low]]), float(rates[line[high]])
 
 
-def _edge(rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray) -> float | None:
+def _edge(rates: np.ndarray | None, failed: np.ndarray, line: np.ndarray) -> float | None:
     if rates is None:
         return None
-    failing = list(itertools.takewhile(lambda index: not np.isfinite(scores[index]), line[::-1]))
+    failing = list(itertools.takewhile(lambda index: failed[index].mean() >= 0.5, line[::-1]))
     return float(rates[failing[-1]]) if failing else None
 
 
@@ -201,10 +239,7 @@ def _warnings(
     best: int,
     plateau: tuple[float, float] | None,
 ) -> tuple[str, ...]:
-    warnings = []
-    if (data.stopped_at >= 0).any():
-        first = int(data.stopped_at[data.stopped_at >= 0].min())
-        warnings.append(f"The sweep was interrupted; some members stand at step {first} of {data.steps}.")
+    warnings = _interruption(data)
     if rates is not None and plateau is not None and len(line) > 1:
         if best == line[0]:
             warnings.append(
@@ -217,6 +252,13 @@ def _warnings(
     if judged_by == "training loss":
         warnings.append("Rates were compared by training loss: pass held-out data with `evaluate_on`.")
     return tuple(warnings)
+
+
+def _interruption(data: SweepData) -> list[str]:
+    stopped = data.stopped_at[data.stopped_at >= 0]
+    if not len(stopped):
+        return []
+    return [f"The sweep was interrupted; some members stand at step {stopped.min()} of {data.steps}."]
 
 
 def _recommendation(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer._learning_rate import Answer, final_losses
+from lrjax.answer._learning_rate import Answer, final_losses, final_values
 from lrjax.results import SweepData
 
 
@@ -42,12 +42,21 @@ def _header(data: SweepData, answer: Answer) -> list[str]:
 def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
     seeds = data.diverged_at.shape[1]
     final, _, _ = final_losses(data)
-    others = [_median(data.held_out[name][index, :, -1]) for name in _others(data)]
-    gone = int((data.diverged_at[index] >= 0).sum())
-    worse = int(answer.failed[index].sum()) - gone
-    verdict = " ".join(
-        [f"{gone}/{seeds}"] * (gone > 0) + [f"{worse}/{seeds} worse than at the start"] * (worse > 0)
-    )
+    finals = [
+        final_values(data.held_out[name], data.held_out_steps, data.stopped_at) for name in _others(data)
+    ]
+    others = [_median(values[index]) for values in finals]
+    gone = data.diverged_at[index] >= 0
+    worse = answer.failed[index] & ~gone & np.isfinite(final[index])
+    undefined = answer.failed[index] & ~gone & ~worse
+    unmeasured = ~answer.failed[index] & np.isnan(final[index])
+    counts = {
+        "": gone,
+        " worse than at the start": worse,
+        " not finite": undefined,
+        " not measured": unmeasured,
+    }
+    verdict = ", ".join(f"{which.sum()}/{seeds}{text}" for text, which in counts.items() if which.any())
     return [
         _mark(data, answer, index),
         *map(_point_cells(data, index), data.points),

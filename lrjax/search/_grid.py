@@ -58,12 +58,11 @@ def log_spaced(minimum: float, maximum: float, count: int) -> list[float]:
 
 def _values(call: str, name: Any, values: Any) -> list[Any]:
     if isinstance(values, (np.ndarray, jax.Array)) and values.ndim == 1:
-        return [_plain(value) for value in np.asarray(values)]
+        values = list(np.asarray(values))
     if isinstance(values, (list, tuple, range)):
-        found = [_plain(value) for value in values]
-        if not found:
+        if not len(values):
             raise _check.fail(call, f"grid[{name!r}]", "at least one value", "none")
-        return found
+        return [_plain(value) for value in values]
     if isinstance(values, (np.ndarray, jax.Array)) and values.ndim > 1:
         raise _check.fail_type(call, f"grid[{name!r}]", "a list of values", _check.describe(values))
     return [_plain(values)]  # one value for all points
@@ -84,14 +83,16 @@ def _check_names(call: str, point: Mapping[Any, Any]) -> None:
 def _check_rate(call: str, name: str, rate: Any) -> None:
     if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
         raise _check.fail_type(call, f"grid[{name!r}]", "finite numbers > 0", _check.describe(rate))
-    if not (math.isfinite(rate) and float(rate) > 0):
+    if not (math.isfinite(rate) and rate > 0):
         raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0", rate)
+    if not 0 < _as_trained(rate) < math.inf:
+        raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0 (in float32)", rate)
 
 
 def _check_finite(call: str, point: Mapping[str, Any]) -> None:
     for key, value in point.items():
-        if isinstance(value, numbers.Real) and not math.isfinite(value):
-            raise _check.fail(call, f"grid[{key!r}]", "finite numbers", value)
+        if isinstance(value, numbers.Real) and not math.isfinite(_as_trained(value)):
+            raise _check.fail(call, f"grid[{key!r}]", "finite numbers (in float32)", value)
 
 
 def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
@@ -107,8 +108,13 @@ def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
 
 def _identity(value: Any) -> Any:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(np.float32(value)) if not isinstance(value, numbers.Integral) else int(value)
+        return _as_trained(value) if not isinstance(value, numbers.Integral) else int(value)
     return (type(value).__name__, value if value.__hash__ else id(value))
+
+
+def _as_trained(value: Any) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
 
 
 def _first_misfit(found: Sequence[Mapping[str, Any]]) -> str:
