@@ -82,7 +82,7 @@ def with_extra_args_support(tx: Any) -> GradientTransformation:
       >>> lrjax.with_extra_args_support(plain).update(1.0, (), value=0.5)
       (1.0, ())
     """
-    init, update = _pair("with_extra_args_support", "tx", tx)
+    init, update = check_transformation("with_extra_args_support", "tx", tx)
     accepted = _accepted_keywords(update)
     if accepted is None:
         return tx if isinstance(tx, GradientTransformation) else GradientTransformation(init, update)
@@ -120,7 +120,7 @@ def chain(*args: Any) -> GradientTransformation:
       -0.1
     """
     for position, tx in enumerate(args):
-        _pair("chain", f"args[{position}]", tx)
+        check_transformation("chain", f"args[{position}]", tx)
     links = tuple(with_extra_args_support(tx) for tx in args)
 
     def init(params: Params) -> OptState:
@@ -216,7 +216,8 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     return jax.tree.map(add, params, updates, is_leaf=lambda x: x is None)
 
 
-def _pair(call: str, argument: str, tx: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def check_transformation(call: str, argument: str, tx: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Requires anything with `init` and `update`, and returns them; errors name `call`."""
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)
     if not callable(init) or not callable(update):
         hint = " (call it: a recipe such as `lrjax.adam` is not yet a transformation)" * callable(tx)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _CHOSEN = "#d55e00"  # vermilion and blue: told apart by colour-blind readers, and in grey
 _LINE = "#0072b2"
 _FAILED = "#555555"
+_MOST_LABELS = 8  # of the lines of a basin, in its legend
 
 
 def sweep_figure(data: SweepData, answer: Answer) -> Axes:
@@ -35,6 +36,7 @@ def sweep_figure(data: SweepData, answer: Answer) -> Axes:
       >>> lrjax.plot.sweep_figure.__name__
       'sweep_figure'
     """
+    _check_rates(data)
     figure, (left, right) = _pyplot().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     figure.get_layout_engine().set(wspace=0.05)
     basin(data, answer, left)
@@ -67,10 +69,7 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
       >>> lrjax.plot.basin.__name__
       'basin'
     """
-    if data.name not in data.points or data.points[data.name].dtype == object:
-        raise ValueError(
-            f"`basin(data=...)` must be a sweep over {data.name!r}, got one over {list(data.points)}"
-        )
+    _check_rates(data)
     ax = _axes(ax)
     final, initial, judged_by = final_losses(data)
     rates = data.points[data.name].astype(float)
@@ -78,14 +77,22 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     for position, (label, members) in enumerate(lines):
         order = members[np.argsort(rates[members])]
         colour = _LINE if len(lines) == 1 else _colormap("cividis")(position / (len(lines) - 1) * 0.85)
-        _one_basin(ax, rates, final, answer, order, colour, label)
+        named = len(lines) <= _MOST_LABELS or answer.index in members
+        _one_basin(ax, rates, final, answer, order, colour, label if named else "_")
     _mark_answer(ax, answer)
     ax.set_xscale("log")
-    _loss_scale(ax, np.where(answer.failed, np.nan, final), float(np.nanmedian(initial)))
+    span = rates.max() / rates.min()
+    margin = span**0.04 if span > 1 else 3.0
+    ax.set_xlim(rates.min() / margin, rates.max() * margin)
+    if answer.index is None:
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "no rate trained", ha="center", color=_FAILED, transform=ax.transAxes)
+    else:
+        _loss_scale(ax, np.where(answer.failed, np.nan, final), _median(initial))
     _mark_failures(ax, rates, answer)
     ax.set_xlabel(data.name.replace("_", " "))
     ax.set_ylabel(f"{judged_by} after {data.steps} steps")
-    ax.legend(loc="best", fontsize=8, framealpha=0.9)
+    _legend(ax)
     return ax
 
 
@@ -113,8 +120,9 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     held_out = "loss" in data.held_out
     steps = data.held_out_steps if held_out else data.recorded_steps
-    losses = (data.held_out if held_out else data.metrics)["loss"]
-    positions, colours = _colour_scale(data)
+    nothing = np.full((*data.diverged_at.shape, len(steps)), np.nan)
+    losses = (data.held_out if held_out else data.metrics).get("loss", nothing)
+    positions, label, colours = _colour_scale(data)
     medians = np.array([_median_while_all_run(point) for point in losses])
     for index in np.argsort(positions, kind="stable"):
         ax.plot(steps, medians[index], color=colours.to_rgba(positions[index]), linewidth=1.1, alpha=0.9)
@@ -122,12 +130,11 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
         ax.plot(
             steps, medians[answer.index], color=_CHOSEN, linewidth=2.4, label=f"chosen, {_name(data, answer)}"
         )
-        ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
-    start = float(np.nanmedian(losses[..., 0]))
-    _loss_scale(ax, np.where(medians > 3 * abs(start), np.nan, medians), start)
+        _legend(ax)
+    start = _median(losses[..., 0])
+    _loss_scale(ax, np.where(medians > start + 3 * abs(start), np.nan, medians), start)
     ax.set_xlabel("step")
     ax.set_ylabel("held-out loss" if held_out else "training loss")
-    label = data.name.replace("_", " ") if positions.any() else "point"
     ax.figure.colorbar(colours, ax=ax, label=label, pad=0.02)
     return ax
 
@@ -137,13 +144,15 @@ def _one_basin(
 ) -> None:
     trained = np.where(answer.failed, np.nan, final)[order]
     some = np.isfinite(trained).any(axis=1)
+    if not some.any():
+        return
     x, y = rates[order][some], trained[some]
     ax.plot(x, np.nanmedian(y, axis=1), marker="o", markersize=4, color=colour, label=label)
     ax.fill_between(x, np.nanmin(y, axis=1), np.nanmax(y, axis=1), color=colour, alpha=0.2, linewidth=0)
 
 
 def _mark_answer(ax: Axes, answer: Answer) -> None:
-    if answer.plateau is not None:
+    if answer.plateau is not None and answer.plateau[0] < answer.plateau[1]:
         low, high = answer.plateau
         ax.axvspan(low, high, color=_CHOSEN, alpha=0.1, linewidth=0, label="does as well")
     if answer.learning_rate is not None:
@@ -163,7 +172,7 @@ def _mark_failures(ax: Axes, rates: np.ndarray, answer: Answer) -> None:
             color=_FAILED,
             markersize=7,
             transform=ax.get_xaxis_transform(),
-            label="a seed diverged",
+            label="a seed failed",
             clip_on=False,
         )
 
@@ -171,29 +180,60 @@ def _mark_failures(ax: Axes, rates: np.ndarray, answer: Answer) -> None:
 def _lines(data: SweepData) -> list[tuple[str, np.ndarray]]:
     """The points of each combination of the other hyperparameters, with a label."""
     others = [name for name in data.points if name != data.name]
-    labels = ["median and range over seeds"] * len(data.points[data.name])
+    several = data.diverged_at.shape[1] > 1
+    labels = ["median, range over seeds" if several else "one seed"] * len(data.points[data.name])
     if others:
         labels = [", ".join(f"{name}={data.points[name][i]}" for name in others) for i in range(len(labels))]
     return [(label, np.flatnonzero(np.array(labels) == label)) for label in dict.fromkeys(labels)]
 
 
-def _colour_scale(data: SweepData) -> tuple[np.ndarray, Any]:
+def _colour_scale(data: SweepData) -> tuple[np.ndarray, str, Any]:
+    """What each point is coloured by, its name, and the colours."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
     rates = data.points.get(data.name)
-    if rates is not None and rates.dtype != object and (rates.astype(float) > 0).all() and np.ptp(rates) > 0:
-        positions = rates.astype(float)
-        norm: Any = LogNorm(positions.min(), positions.max())
+    if rates is not None and rates.dtype != object and (rates.astype(float) > 0).all():
+        positions, label = rates.astype(float), data.name.replace("_", " ")
+        margin = 1.0 if np.ptp(positions) > 0 else 2.0
+        norm: Any = LogNorm(positions.min() / margin, positions.max() * margin)
     else:
-        positions = np.arange(data.diverged_at.shape[0], dtype=float)
+        positions, label = np.arange(data.diverged_at.shape[0], dtype=float), "point"
         norm = Normalize(0, max(1, len(positions) - 1))
-    return positions, ScalarMappable(norm, _colormap("viridis"))
+    return positions, label, ScalarMappable(norm, _colormap("viridis"))
 
 
 def _median_while_all_run(losses: np.ndarray) -> np.ndarray:
     """The median over seeds up to where the first of them went non-finite."""
     return np.median(losses, axis=0)
+
+
+def _median(losses: np.ndarray) -> float:
+    known = losses[np.isfinite(losses)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _legend(ax: Axes) -> None:
+    """Above the axes, where it covers nothing, and no wider than they are."""
+    handles, labels = ax.get_legend_handles_labels()
+    longest = max(map(len, labels), default=0)
+    ax.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=max(1, min(4, 68 // (longest + 8))),
+        fontsize=8,
+        frameon=False,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+
+
+def _check_rates(data: SweepData) -> None:
+    if data.name not in data.points or data.points[data.name].dtype == object:
+        got = f"one over {', '.join(data.points) or 'nothing'} (`lrjax.plot.curves` draws it)"
+        raise ValueError(f"`basin(data=...)` must be a sweep over {data.name!r}, got {got}")
 
 
 def _loss_scale(ax: Axes, shown: np.ndarray, start: float) -> None:

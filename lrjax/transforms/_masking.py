@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lrjax._types import MaskTree, OptState, Params, Updates
-from lrjax.transform import GradientTransformation, with_extra_args_support
+from lrjax.transform import GradientTransformation, check_transformation, with_extra_args_support
 
 
 class MaskedNode(NamedTuple):
@@ -59,6 +59,7 @@ def masked(inner: Any, mask: MaskTree) -> GradientTransformation:
       >>> updates["bias"], float(updates["weight"])
       (1.0, 1.5)
     """
+    check_transformation("masked", "inner", inner)
     inner = with_extra_args_support(inner)
 
     def tree_of(params: Params) -> Any:
