@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +14,9 @@ from lrjax.engine._points import Group
 from lrjax.trials import Trial
 
 
-class Outline(NamedTuple):
-    """What tracing one member of a group tells.
-
-    Attributes:
-      frame: What of the state is held still.
-      metrics: Names of what a step measures.
-      held_out: Names of what an evaluation measures.
-    """
-
-    frame: _carry.Frame
-    metrics: tuple[str, ...]
-    held_out: tuple[str, ...]
-
-
 def check_points(
-    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Any
-) -> list[Outline]:
+    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Sequence[Any]
+) -> list[_carry.Frame]:
     """Traces every point with its concrete numbers, and each group with traced ones.
 
     Args:
@@ -38,10 +24,10 @@ def check_points(
       groups: The points, by program.
       key: A member's key.
       batch: The shapes and dtypes of a training batch.
-      held_out: Those of an evaluation batch, or None for no evaluation.
+      held_out: Those of the batches that will be evaluated.
 
     Returns:
-      An outline for each group.
+      For each group, what of its members' states is held still.
 
     Raises:
       TypeError: If the trial breaks the protocol; the message names the function and the point.
@@ -52,20 +38,22 @@ def check_points(
             hyperparams = points.hyperparams(position)
             numbers = {name: jnp.asarray(hyperparams[name]) for name in points.numeric}
             try:
-                _trace(trial, {**hyperparams, **numbers}, key, batch, None)
+                _trace(trial, {**hyperparams, **numbers}, key, batch, ())
             except Exception as error:
                 _note(error, hyperparams)
                 raise
     return [_trace_group(trial, points, key, batch, held_out) for points in groups]
 
 
-def _trace_group(trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Any) -> Outline:
+def _trace_group(
+    trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Sequence[Any]
+) -> _carry.Frame:
     numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in points.numeric.items()}
-    found: list[Outline] = []
+    found: list[_carry.Frame] = []
 
     def trace(numbers: Mapping[str, Any]) -> None:
         found.append(_trace(trial, {**points.static, **numbers}, key, batch, held_out))
-        hiding = _carry.hidden_tracer(found[-1].frame)
+        hiding = _carry.hidden_tracer(found[-1])
         if hiding is not None:
             raise TypeError(
                 f"`Trial.init` hides a traced value in {hiding}, which is not an array of its state: build "
@@ -86,8 +74,8 @@ def _trace_group(trial: Trial, points: Group, key: jax.Array, batch: Any, held_o
 
 
 def _trace(
-    trial: Trial, hyperparams: Mapping[str, Any], key: jax.Array, batch: Any, held_out: Any
-) -> Outline:
+    trial: Trial, hyperparams: Mapping[str, Any], key: jax.Array, batch: Any, held_out: Sequence[Any]
+) -> _carry.Frame:
     """Traces a member's start, step and evaluation, and checks what they return."""
     found: dict[str, Any] = {}
 
@@ -103,7 +91,7 @@ def _trace(
                 "Trial", "update", "a function that returns (metrics, state)", type(output).__name__
             )
         metrics, state = output
-        found["metrics"] = _check_metrics("update", metrics)
+        _check_metrics("update", metrics)
         after, new_frame = _carry.split(state)
         changed = _carry.difference(arrays, frame, after, new_frame)
         if changed:
@@ -113,16 +101,16 @@ def _trace(
     def judge(arrays: list[jax.Array], batch: Any) -> None:
         assert trial.evaluate is not None
         metrics = trial.evaluate(_carry.merge(arrays, found["frame"]), batch)
-        found["held_out"] = _check_metrics("evaluate", metrics)
+        _check_metrics("evaluate", metrics)
 
     arrays = jax.eval_shape(start, key)
     jax.eval_shape(step, arrays, batch)
-    if held_out is not None:
-        jax.eval_shape(judge, arrays, held_out)
-    return Outline(found["frame"], found["metrics"], found.get("held_out", ()))
+    for shapes in held_out:
+        jax.eval_shape(judge, arrays, shapes)
+    return found["frame"]
 
 
-def _check_metrics(function: str, metrics: Any) -> tuple[str, ...]:
+def _check_metrics(function: str, metrics: Any) -> None:
     expected = "a function whose metrics are a dict of real scalars with 'loss' among them"
     if not isinstance(metrics, Mapping):
         raise _check.fail_type("Trial", function, expected, f"metrics of type {type(metrics).__name__}")
@@ -135,7 +123,6 @@ def _check_metrics(function: str, metrics: Any) -> tuple[str, ...]:
             raise _check.fail_type(
                 "Trial", function, expected, f"{name!r} of shape {x.shape} and dtype {x.dtype}"
             )
-    return tuple(sorted(metrics))
 
 
 def _note(error: Exception, hyperparams: Mapping[str, Any]) -> None:

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from lrjax.data import Data
 from lrjax.engine import _carry
-from lrjax.engine._preflight import Outline
 from lrjax.trials import Trial
 
 PLAN = "scan(vmap)"
@@ -40,11 +39,11 @@ class Program:
     """The functions of one group, compiled on first use; `seconds_compiling` adds up what that took."""
 
     def __init__(
-        self, trial: Trial, static: Mapping[str, Any], outline: Outline, data: Data, batched: bool
+        self, trial: Trial, static: Mapping[str, Any], frame: _carry.Frame, data: Data, batched: bool
     ) -> None:
         self._trial = trial
         self._static = dict(static)
-        self._outline = outline
+        self._frame = frame
         self._data = data
         self._batched = batched
         self._compiled: dict[Any, Callable[..., Any]] = {}
@@ -123,7 +122,7 @@ class Program:
         self, member: Members, batch: Any, numbers: Mapping[str, jax.Array], step: jax.Array, stop: jax.Array
     ) -> tuple[Members, dict[str, jax.Array]]:
         """One step of one member; once it has gone non-finite it stands still at its last finite state."""
-        state = _carry.merge(member.arrays, self._outline.frame)
+        state = _carry.merge(member.arrays, self._frame)
         metrics, state = self._trial.update(state, batch, {**self._static, **numbers})
         arrays, _ = _carry.split(state)
         running = member.alive & (step < stop)
@@ -144,7 +143,7 @@ class Program:
         assert judge is not None
 
         def member(member: Members) -> dict[str, jax.Array]:
-            state = _carry.merge(member.arrays, self._outline.frame)
+            state = _carry.merge(member.arrays, self._frame)
             means = _mean_over_batches(lambda batch: judge(state, batch), arrays, examples, batch_size)
             return {name: jnp.where(member.alive, mean, jnp.nan) for name, mean in means.items()}
 

@@ -113,13 +113,13 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
     precision = jax.config.values["jax_default_matmul_precision"] or "highest"
     with jax.default_matmul_precision(precision), jax.debug_nans(False), jax.debug_infs(False):
         groups = _points.group(job.points, job.trial.static)
-        outlines = _preflight.check_points(
-            job.trial, groups, member_key(job.key, 0), _batch_outline(job), _held_out_outline(job)
+        frames = _preflight.check_points(
+            job.trial, groups, member_key(job.key, 0), _batch_outline(job), _held_out_outlines(job)
         )
         books = _Books(job)
         programs = [
-            Program(job.trial, group.static, outline, job.data, _batched(job))
-            for group, outline in zip(groups, outlines, strict=True)
+            Program(job.trial, group.static, frame, job.data, _batched(job))
+            for group, frame in zip(groups, frames, strict=True)
         ]
         try:
             for group, program in zip(groups, programs, strict=True):
@@ -140,7 +140,7 @@ def _train_group(
     for first, stop, length in _chunks(job):
         selected = _selected(job, first, stop, length)
         members, metrics = program.advance(members, numbers, selected, first, stop)
-        books.record(rows, first, stop, jax.device_get(metrics), jax.device_get(members))
+        books.record(rows, first, stop, jax.device_get(metrics), np.asarray(members.diverged_at))
         if stop % job.evaluate_every == 0 or stop == job.steps:
             _evaluate(job, program, members, stop, rows, books)
         on_chunk(books.progress(stop))
@@ -173,14 +173,19 @@ class _Books:
         self._latest = np.full(self._shape, np.nan)
 
     def record(
-        self, rows: np.ndarray, first: int, stop: int, metrics: Mapping[str, np.ndarray], members: Members
+        self,
+        rows: np.ndarray,
+        first: int,
+        stop: int,
+        metrics: Mapping[str, np.ndarray],
+        diverged_at: np.ndarray,
     ) -> None:
         wanted = np.flatnonzero((self._recorded_steps >= first) & (self._recorded_steps < stop))
         for name, values in metrics.items():
             table = self._table(self._metrics, name, len(self._recorded_steps))
             picked = values[self._recorded_steps[wanted] - first]
             table[rows[:, None], :, wanted] = np.moveaxis(picked, 0, 1)
-        self._diverged_at[rows] = members.diverged_at
+        self._diverged_at[rows] = diverged_at
         self._done[rows] = stop
         if self._job.held_out is None:
             self._latest[rows] = metrics["loss"][stop - first - 1]
@@ -267,8 +272,11 @@ def _batch_outline(job: Job) -> Any:
     return jax.eval_shape(lambda: job.data(0))
 
 
-def _held_out_outline(job: Job) -> Any:
-    if job.held_out is None:
-        return None
-    size = job.held_out.batch_size
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), job.held_out.arrays)
+def _held_out_outlines(job: Job) -> list[Any]:
+    """Shapes and dtypes of the batches that will be evaluated: whole ones, and the last."""
+    outlines = []
+    for arrays, examples, batch_size in filter(None, (job.held_out, job.test)):
+        for size in filter(None, {batch_size, examples % batch_size}):
+            shapes = jax.tree.map(lambda x, n=size: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), arrays)
+            outlines.append(shapes)
+    return outlines

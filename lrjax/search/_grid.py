@@ -83,16 +83,14 @@ def _check_names(call: str, point: Mapping[Any, Any]) -> None:
 def _check_rate(call: str, name: str, rate: Any) -> None:
     if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
         raise _check.fail_type(call, f"grid[{name!r}]", "finite numbers > 0", _check.describe(rate))
-    if not (math.isfinite(rate) and rate > 0):
-        raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0", rate)
     if not 0 < _as_trained(rate) < math.inf:
-        raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0 (in float32)", rate)
+        raise _check.fail(call, f"grid[{name!r}]", "finite numbers > 0 (in float32)", _check.describe(rate))
 
 
 def _check_finite(call: str, point: Mapping[str, Any]) -> None:
     for key, value in point.items():
         if isinstance(value, numbers.Real) and not math.isfinite(_as_trained(value)):
-            raise _check.fail(call, f"grid[{key!r}]", "finite numbers (in float32)", value)
+            raise _check.fail(call, f"grid[{key!r}]", "finite numbers (in float32)", _check.describe(value))
 
 
 def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
@@ -113,8 +111,11 @@ def _identity(value: Any) -> Any:
 
 
 def _as_trained(value: Any) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))
+    try:
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    except OverflowError:  # an integer that float64 does not hold either
+        return math.inf
 
 
 def _first_misfit(found: Sequence[Mapping[str, Any]]) -> str:

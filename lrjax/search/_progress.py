@@ -22,7 +22,7 @@ def progress_bar(
     # The delay keeps the bar away until the first chunk is done: an error found before any training
     # is then all that is printed.
     form = "{l_bar}{bar}| {n:.0f}/{total} steps [{elapsed}<{remaining}{postfix}]"
-    with tqdm(total=steps, desc="sweep", bar_format=form, dynamic_ncols=True, delay=1e-9) as bar:
+    with tqdm(total=steps, desc="sweep", bar_format=form, dynamic_ncols=True, delay=1e-3) as bar:
 
         def show(progress: Progress) -> None:
             bar.set_postfix_str(_text(progress, points, name), refresh=False)

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import lrjax
+from lrjax.engine import _points, _preflight, _program, member_key
 
 DATA = lrjax.batches(np.zeros(4), batch_size=4)
 
@@ -56,8 +57,6 @@ def test_other_members_are_bit_equal_to_a_run_where_the_member_does_not_diverge(
 
 
 def test_a_frozen_member_keeps_its_last_finite_state():
-    states = []
-
     def update(x, batch, hyperparams):
         return {"loss": jnp.where(x > 4, jnp.inf, x), "x": x}, x * hyperparams["factor"]
 
@@ -65,17 +64,14 @@ def test_a_frozen_member_keeps_its_last_finite_state():
         return {"loss": x}
 
     trial = lrjax.Trial(lambda key, hyperparams: jnp.float32(1.0), update, evaluate)
-    from lrjax.engine import _points, _preflight, _program, member_key
-
     points = _points.group([{"factor": 2.0}], ())
     key = member_key(0, 0)
-    outline = _preflight.check_points(trial, points, key, DATA(0), None)[0]
-    program = _program.Program(trial, {}, outline, DATA, batched=True)
+    frame = _preflight.check_points(trial, points, key, DATA(0), ())[0]
+    program = _program.Program(trial, {}, frame, DATA, batched=True)
     numbers = {"factor": jnp.asarray([2.0])}
     members = program.start(key[None], numbers)
     members, _ = program.advance(members, numbers, DATA.schedule(0, 8, (0,)), 0, 8)
-    states.append(float(members.arrays[0][0, 0]))
-    assert states == [8.0]  # the loss of 8 is the first that is not finite
+    assert float(members.arrays[0][0, 0]) == 8.0  # the loss there is the first that is not finite
     assert int(members.diverged_at[0, 0]) == 3
 
 
@@ -115,3 +111,23 @@ def test_optimizers_of_other_libraries_sweep_as_they_are(optimizer):
     losses = sweep.metrics["loss"][:, 0]
     assert (losses[:, -1] < losses[:, 0]).all()
     assert losses[1, -1] < losses[0, -1]
+
+
+def test_test_data_that_does_not_fit_is_refused_before_training():
+    def update(x, batch, hyperparams):
+        raise_if_trained.append(batch.shape)
+        return {"loss": x**2}, x * hyperparams["learning_rate"]
+
+    raise_if_trained: list = []
+    trial = lrjax.Trial(
+        lambda key, hyperparams: jnp.float32(1.0),
+        update,
+        lambda x, batch: {"loss": jnp.mean(batch @ jnp.ones(3))},
+    )
+    with pytest.raises(TypeError, match="dot_general"):
+        run_trial(trial, evaluate_on=np.zeros((4, 3)), test_on=np.zeros((4, 5)))
+    assert len(raise_if_trained) <= 2  # the preflight traces each point and the group, nothing else
+
+
+def run_trial(trial, **options):
+    return lrjax.sweep(trial, {"learning_rate": [0.5]}, DATA, steps=3, progress=False, **options)
