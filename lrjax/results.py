@@ -158,7 +158,8 @@ def read(path: str | os.PathLike[str]) -> SweepData:
             "load", "path", f"a sweep stored in format {FORMAT}", f"format {found} at {directory}"
         )
     try:
-        with np.load(directory / "sweep.npz", allow_pickle=False) as stored:
+        # Opened here, since NumPy leaves its file open when that is no archive.
+        with (directory / "sweep.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = dict(stored)
         points = {
             name: arrays[f"points/{name}"] if values is None else _object_array(values)

@@ -1,0 +1,441 @@
+"""The answer to measured numbers: which rate, how wide, where training diverges, what to mend."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lrjax.answer import final_losses, judge, summary
+from tests.measured import STEPS, measured
+
+NAN = np.nan
+RATES = [0.01, 0.1, 1.0, 10.0]
+
+
+def judged(final, rates=RATES, **options):
+    return judge(measured({"learning_rate": list(rates)}, final, **options))
+
+
+# The best rate
+
+
+def test_the_best_rate_has_the_lowest_median_held_out_loss():
+    answer = judged([[5, 5, 5], [1, 2, 3], [0.1, 4, 5], [6, 6, 6]])
+    assert answer.learning_rate == 0.1
+    assert answer.index == 1
+    assert answer.score == 2
+    assert answer.judged_by == "held-out loss"
+    assert answer.point == {"learning_rate": 0.1}
+    np.testing.assert_allclose(answer.scores, [5, 2, 4, 6])
+
+
+def test_one_lucky_seed_does_not_win():
+    assert judged([[3, 3, 3], [0.001, 9, 9], [4, 4, 4], [5, 5, 5]]).learning_rate == 0.01
+
+
+def test_held_out_losses_decide_and_training_losses_do_not():
+    data = measured({"learning_rate": RATES}, [[1], [2], [3], [4]])
+    data.metrics["loss"][...] = data.metrics["loss"][::-1].copy()
+    assert judge(data).learning_rate == 0.01
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_equal_scores_go_to_the_lower_rate_in_any_order(order):
+    final = np.array([[2.0], [1.0], [1.0], [1.0]])
+    answer = judged(final[order], np.array(RATES)[order])
+    assert answer.learning_rate == 0.1
+    assert answer.plateau == (0.1, 10.0)
+
+
+@pytest.mark.parametrize("order", [[3, 2, 1, 0], [1, 3, 0, 2]])
+def test_the_order_of_points_does_not_matter(order):
+    final = np.array([[3.0, 3.0], [1.0, 1.1], [1.02, 1.1], [NAN, NAN]])
+    base, shuffled = judged(final), judged(final[order], np.array(RATES)[order])
+    for name in ("learning_rate", "score", "plateau", "divergence_edge", "recommendation", "warnings"):
+        assert getattr(shuffled, name) == getattr(base, name)
+    np.testing.assert_array_equal(shuffled.scores, base.scores[order])
+
+
+# Failures
+
+
+def test_members_that_diverged_count_as_failed():
+    answer = judged([[3, 3, 3], [1, NAN, NAN], [2, 2, NAN], [NAN, NAN, NAN]])
+    assert answer.learning_rate == 1.0
+    assert answer.score == 2
+    np.testing.assert_array_equal(answer.failed.sum(axis=1), [0, 2, 1, 3])
+    assert np.isinf(answer.scores).tolist() == [False, True, False, True]
+
+
+def test_half_of_the_seeds_are_enough_to_fail():
+    answer = judged([[3, 3], [1, NAN], [4, 4], [5, 5]])
+    assert np.isinf(answer.scores[1])
+    assert answer.learning_rate == 0.01
+
+
+def test_a_member_that_diverged_failed_whatever_its_last_loss():
+    diverged = [[False], [True], [False], [False]]
+    data = measured({"learning_rate": RATES}, [[3], [1], [4], [5]], diverged=diverged)
+    data.held_out["loss"][1] = 0.5
+    assert judge(data).failed.tolist() == diverged
+    assert judge(data).learning_rate == 0.01
+
+
+def test_a_member_that_ended_worse_than_it_began_failed():
+    answer = judged([[3, 3, 3], [1, 11, 12], [9.9, 9.9, 9.9], [10, 10, 10]], start=10.0)
+    assert answer.failed.tolist() == [[False] * 3, [False, True, True], [False] * 3, [False] * 3]
+    assert answer.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("bad", [NAN, np.inf])
+def test_a_loss_that_is_not_finite_failed_without_a_divergence(bad):
+    data = measured({"learning_rate": [0.1, 1.0]}, [[3], [1]])
+    data.held_out["loss"][1, 0, -1] = bad
+    assert judge(data).failed.tolist() == [[False], [True]]
+    assert judge(data).learning_rate == 0.1
+
+
+@pytest.mark.parametrize("final", [[[-1], [-3], [-2], [5]], [[0.5], [-1e-3], [0.0], [1.0]]])
+def test_negative_losses(final):
+    answer = judged(final, start=2.0)
+    assert answer.learning_rate == 0.1
+    assert not answer.failed[:3].any()
+    assert answer.failed[3, 0] == (final[3][0] > 2.0)
+    low, high = answer.plateau
+    assert low <= 0.1 <= high
+
+
+def test_a_negative_loss_that_rises_is_a_failure():
+    answer = judged([[-3], [-1], [-4], [-2]], start=-2.5)
+    assert answer.failed.ravel().tolist() == [False, True, False, True]
+
+
+# The plateau
+
+
+@pytest.mark.parametrize(
+    ("final", "plateau"),
+    [
+        ([[1.0], [1.5], [1.01], [1.0]], (0.01, 0.01)),  # not beyond a worse neighbour
+        ([[1.5], [1.0], [1.019], [1.5]], (0.1, 1.0)),  # 2 % of the best
+        ([[1.5], [1.0], [1.021], [1.5]], (0.1, 0.1)),
+        ([[1.01], [1.0], [1.01], [1.01]], (0.01, 10.0)),
+        ([[1.5], [1.0], [NAN], [1.0]], (0.1, 0.1)),  # nor beyond one that failed
+        ([[2.5], [2.0], [2.5], [-100.0]], (10.0, 10.0)),
+        ([[-98.5], [-99], [-100.0], [-97.0]], (0.01, 1.0)),  # 2 % of a negative loss
+    ],
+)
+def test_the_plateau_reaches_over_neighbours_within_the_margin(final, plateau):
+    assert judged(final).plateau == plateau
+
+
+def test_the_margin_is_the_seeds_spread_where_that_is_larger():
+    spread = [[0.5, 1.0, 1.5]]  # standard deviation 0.5 around 1
+    assert judged([[2, 2, 2], *spread, [1.49, 1.49, 1.49], [3, 3, 3]]).plateau == (0.1, 1.0)
+    assert judged([[2, 2, 2], *spread, [1.51, 1.51, 1.51], [3, 3, 3]]).plateau == (0.1, 0.1)
+
+
+def test_failed_seeds_do_not_widen_the_margin():
+    for worse in (NAN, 11.0):
+        answer = judged([[2] * 3, [1.0, 1.0, worse], [1.1] * 3, [3] * 3], start=10.0)
+        assert answer.plateau == (0.1, 0.1)
+
+
+# The divergence edge
+
+
+@pytest.mark.parametrize(
+    ("final", "edge"),
+    [
+        ([[2], [1], [NAN], [NAN]], 1.0),
+        ([[2], [1], [3], [NAN]], 10.0),
+        ([[2], [1], [3], [4]], None),
+        ([[2], [NAN], [1], [4]], None),  # a hole is no edge
+        ([[2], [NAN], [1], [NAN]], 10.0),
+        ([[NAN], [1], [2], [3]], None),
+        ([[1], [NAN], [NAN], [NAN]], 0.1),
+        ([[2], [1], [11], [12]], 1.0),  # worse than the start is a failure too
+        ([[1, 1, 1], [2, 2, NAN], [2, NAN, NAN], [NAN] * 3], 1.0),
+        ([[1, 1], [2, 2], [2, NAN], [NAN] * 2], 1.0),  # half of the seeds
+    ],
+)
+def test_the_edge_is_the_lowest_rate_from_which_on_all_fail(final, edge):
+    answer = judged(final)
+    assert answer.divergence_edge == edge
+    text = f"; from {edge:.3g} on training diverges" if edge else "diverges"
+    assert (text in answer.recommendation) == (edge is not None)
+
+
+# Warnings
+
+
+@pytest.mark.parametrize(
+    ("final", "word"),
+    [
+        ([[1], [2], [3], [4]], "lowest tried: extend the grid downwards"),
+        ([[4], [3], [2], [1]], "highest tried"),
+    ],
+)
+def test_a_best_rate_at_the_edge_of_the_grid(final, word):
+    (warning,) = judged(final).warnings
+    assert word in warning
+
+
+def test_a_best_rate_inside_the_grid_warns_of_nothing():
+    assert judged([[2], [1], [3], [4]]).warnings == ()
+
+
+def test_a_plateau_up_to_the_edge_is_no_best_rate_there():
+    assert judged([[1.01], [1.0], [3], [4]]).warnings == ()
+
+
+def test_everything_diverged():
+    answer = judged(np.full((4, 3), NAN))
+    assert answer.learning_rate is answer.index is answer.plateau is None
+    assert answer.point == {}
+    assert np.isnan(answer.score)
+    assert answer.failed.all()
+    assert answer.divergence_edge == 0.01
+    (warning,) = answer.warnings
+    assert warning.startswith("Everything diverged: ")
+    assert answer.recommendation == (
+        "No learning rate can be recommended. Every point failed. Try rates below 0.01."
+    )
+
+
+def test_training_losses_decide_without_held_out_data_and_a_warning_says_so():
+    answer = judged([[2], [1], [3], [4]], held_out=False)
+    assert answer.learning_rate == 0.1
+    assert answer.judged_by == "training loss"
+    assert answer.warnings == (
+        "Rates were compared by training loss: pass held-out data with `evaluate_on`.",
+    )
+    assert "median training loss" in answer.recommendation
+
+
+def test_a_training_loss_is_the_mean_over_the_last_tenth():
+    data = measured({"learning_rate": RATES}, [[2], [1], [3], [4]], held_out=False)
+    final, initial, judged_by = final_losses(data)
+    np.testing.assert_allclose(final, data.metrics["loss"][..., -10:].astype(float).mean(axis=-1))
+    np.testing.assert_array_equal(initial, data.metrics["loss"][..., 0])
+    assert judged_by == "training loss"
+
+
+def test_a_single_record_is_enough():
+    data = measured({"learning_rate": [0.1]}, [[2]], held_out=False)
+    data = dataclasses.replace(
+        data, metrics={"loss": np.float32([[[3.0]]])}, recorded_steps=np.array([0]), steps=1
+    )
+    assert judge(data).score == 3.0
+
+
+def test_a_single_point():
+    answer = judged([[2, 2]], [0.1])
+    assert answer.learning_rate == 0.1
+    assert answer.plateau == (0.1, 0.1)
+    assert answer.divergence_edge is None
+    assert answer.warnings == ()
+    assert answer.recommendation == "Use learning_rate = 0.1: median held-out loss 2 over 2 seeds."
+
+
+# Interrupted sweeps
+
+
+def stopped(final, stopped_at, held_out=True):
+    data = measured({"learning_rate": RATES}, final, held_out=held_out, stopped_at=np.array(stopped_at))
+    for values, steps in (
+        (data.metrics["loss"], data.recorded_steps),
+        (data.held_out.get("loss"), data.held_out_steps),
+    ):
+        if values is not None:
+            gone = (steps >= data.stopped_at[..., None]) & (data.stopped_at[..., None] >= 0)
+            values[gone] = NAN
+    return data
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_stopped_member_counts_as_it_stood(held_out):
+    data = stopped([[3, 3], [1, 1], [4, 4], [NAN, NAN]], [[50, 50]] * 3 + [[-1, -1]], held_out)
+    answer = judge(data)
+    assert answer.learning_rate == 0.1
+    assert answer.score == pytest.approx(6.4 if held_out else 10 - 9 * 44.5 / 99)
+    assert answer.warnings[0] == "The sweep was interrupted; some members stand at step 50 of 100."
+    assert answer.divergence_edge == 10.0
+
+
+def test_members_that_never_trained_neither_win_nor_fail():
+    data = stopped([[3], [1], [4], [5]], [[-1], [0], [-1], [0]])
+    data.held_out["loss"][1, 0, 0] = 0.5  # what it began with tells nothing about its rate
+    answer = judge(data)
+    assert answer.learning_rate == 0.01
+    assert not answer.failed.any()
+    assert np.isinf(answer.scores).tolist() == [False, True, False, True]
+    assert answer.divergence_edge is None
+    assert "step 0 of 100" in answer.warnings[0]
+    assert summary(data, answer).count("1/1 not measured") == 2
+
+
+def test_a_sweep_stopped_at_its_start_recommends_nothing_and_no_lower_rates():
+    before = stopped([[3], [1], [4], [5]], [[0]] * 4, held_out=False)
+    for data in (before, dataclasses.replace(before, metrics={})):
+        answer = judge(data)
+        assert answer.learning_rate is None
+        assert answer.divergence_edge is None
+        assert answer.warnings == ("The sweep was stopped before anything was measured.",)
+        assert "Try rates" not in answer.recommendation
+        assert summary(data, answer)
+
+
+def test_a_sweep_stopped_after_everything_failed_says_both():
+    data = stopped(np.full((4, 1), NAN), [[-1], [-1], [-1], [20]])
+    data.held_out["loss"][3, 0, :2] = [1, 2]
+    answer = judge(data)
+    assert answer.learning_rate is None
+    assert [w.split(":")[0].split(";")[0] for w in answer.warnings] == [
+        "The sweep was interrupted",
+        "Everything diverged",
+    ]
+
+
+# Several hyperparameters
+
+
+def two(final, **options):
+    """Three rates with two values of b1, b1 moving fastest."""
+    points = {"learning_rate": [0.1, 0.1, 1.0, 1.0, 10.0, 10.0], "b1": [0.5, 0.9] * 3}
+    return measured(points, final, **options)
+
+
+def test_the_best_point_names_all_its_hyperparameters():
+    answer = judge(two([[5], [4], [3], [1], [2], [6]]))
+    assert answer.learning_rate == 1.0
+    assert answer.point == {"learning_rate": 1.0, "b1": 0.9}
+    assert answer.recommendation.startswith("Use learning_rate = 1, b1 = 0.9: ")
+
+
+def test_plateau_edge_and_warnings_are_those_of_the_bests_line():
+    # At b1 = 0.9 the rates do 4, 1, failed; at 0.5 all do nearly as well as the best.
+    answer = judge(two([[1.01], [4], [1.01], [1], [1.01], [NAN]]))
+    assert answer.plateau == (1.0, 1.0)
+    assert answer.divergence_edge == 10.0
+    assert answer.warnings == ()
+    other = judge(two([[1.01], [4], [0.99], [1], [1.0], [NAN]]))
+    assert other.point == {"learning_rate": 1.0, "b1": 0.5}
+    assert other.plateau == (1.0, 10.0)
+    assert other.divergence_edge is None
+
+
+def test_ties_between_hyperparameters_go_to_the_lower_rate():
+    assert judge(two([[5], [1], [1], [1], [5], [5]])).point == {"learning_rate": 0.1, "b1": 0.9}
+
+
+def test_object_columns_make_lines_too():
+    points = {"learning_rate": [0.1, 1.0, 0.1, 1.0], "nesterov": [True, True, None, None]}
+    data = measured(points, [[2], [1], [3], [NAN]])
+    answer = judge(data)
+    assert answer.point == {"learning_rate": 1.0, "nesterov": True}
+    assert answer.divergence_edge is None
+    assert "nesterov = True" in answer.recommendation
+
+
+def test_a_sweep_over_something_else_has_no_rate():
+    answer = judge(measured({"b1": [0.5, 0.9]}, [[2], [1]]))
+    assert answer.learning_rate is answer.plateau is answer.divergence_edge is None
+    assert answer.point == {"b1": 0.9}
+    failed = judge(measured({"b1": [0.5, 0.9]}, [[NAN], [NAN]]))
+    assert failed.recommendation == "No learning rate can be recommended. Every point failed."
+
+
+# The recommendation and the table
+
+
+def test_the_recommendation_says_rate_loss_plateau_and_edge():
+    answer = judged([[1.01] * 3, [1] * 3, [4] * 3, [NAN] * 3])
+    assert answer.recommendation == (
+        "Use learning_rate = 0.1: median held-out loss 1 over 3 seeds; "
+        "rates from 0.01 to 0.1 do as well; from 10 on training diverges."
+    )
+
+
+def test_one_seed_is_no_plural():
+    assert "over 1 seed." in judged([[2], [1], [3], [4]]).recommendation
+
+
+def lines(data):
+    return summary(data, judge(data)).splitlines()
+
+
+def test_the_table_has_a_row_a_point_and_marks():
+    data = measured({"learning_rate": RATES}, [[1.01, 1.01], [1, 1], [12, 4], [NAN, NAN]], accuracy=True)
+    text = lines(data)
+    assert text[0].split() == ["learning_rate", "held-out", "loss", "[range]", "accuracy", "diverged"]
+    assert set(text[1]) == {"-", " "}
+    assert text[2].split() == ["~", "0.01", "1.01", "[1.01,", "1.01]", "0.9495"]
+    assert text[3].split() == ["*", "0.1", "1", "[1,", "1]", "0.95"]
+    assert text[4].split(maxsplit=5)[:5] == ["1", "8", "[4,", "12]", "0.6"]
+    assert text[4].endswith("1/2 worse than at the start")
+    assert text[5].split() == ["10", "-", "-", "2/2"]
+
+
+def test_the_columns_line_up():
+    text = lines(measured({"learning_rate": RATES, "b1": 4 * [0.9]}, [[1], [2], [3], [4]]))
+    ends = [len(text[1].split("  ")[i]) for i in range(4)]
+    assert ends == [1, len("learning_rate"), 3, len("held-out loss [range]")]
+    for row in (text[0], *text[2:6]):
+        assert row[: 3 + len("learning_rate")][-1] != " "
+
+
+def test_different_failures_are_counted_apart():
+    data = measured({"learning_rate": [0.1, 1.0]}, [[1] * 4, [NAN, 12, 3, 3]])
+    data.held_out["loss"][1, 2, -1] = NAN
+    assert lines(data)[3].endswith("1/4, 1/4 worse than at the start, 1/4 not finite")
+
+
+def test_the_recommendation_is_the_last_line_and_warnings_stand_above():
+    data = measured({"learning_rate": RATES}, [[1], [2], [3], [NAN]], held_out=False)
+    text = lines(data)
+    assert text[-1] == judge(data).recommendation
+    assert [line for line in text if line.startswith("warning: ")] == [
+        f"warning: {warning}" for warning in judge(data).warnings
+    ]
+    assert len(judge(data).warnings) == 2
+
+
+def test_the_recommendation_is_the_last_line_when_nothing_trained():
+    text = lines(measured({"learning_rate": RATES}, np.full((4, 2), NAN)))
+    assert text[-1].startswith("No learning rate can be recommended.")
+    assert not any(line.startswith(("*", "~")) for line in text)
+
+
+def test_test_metrics_are_those_of_the_chosen_point():
+    test = {"loss": [[8], [0.25], [7], [6]], "accuracy": [[0.1], [0.97], [0.2], [0.3]]}
+    text = lines(measured({"learning_rate": RATES}, [[2], [1], [3], [4]], test=test))
+    assert "on the test data, at the chosen point: loss 0.25, accuracy 0.97" in text
+    none = lines(measured({"learning_rate": RATES}, np.full((4, 1), NAN), test=test))
+    assert not any("test data" in line for line in none)
+
+
+def test_the_cost_is_a_line():
+    text = lines(measured({"learning_rate": RATES}, [[2, 2], [1, 1], [3, 3], [4, 4]]))
+    assert f"4 points x 2 seeds x {STEPS} steps as scan(vmap): 2.5 s running, 1.5 s compiling" in text
+
+
+def test_long_names_and_values_widen_their_column():
+    name, value = "a_name_of_quite_some_length_for_a_column", "a value that is longer than its own name is"
+    text = lines(measured({"learning_rate": [0.1, 1.0], name: [value, "b"]}, [[1], [2]]))
+    assert name in text[0]
+    assert value in text[2]
+    assert len(text[2]) == len(text[1].rstrip()) - len("  diverged")
+
+
+def test_object_columns_print_as_they_are():
+    points = {"learning_rate": [0.1, 0.1, 0.1], "momentum": [None, 0.9, "auto"]}
+    text = lines(measured(points, [[3], [1], [2]]))
+    assert [row[1:].split()[1] for row in text[2:5]] == ["None", "0.9", "auto"]
+
+
+def test_the_plateaus_marks_are_those_of_the_bests_line():
+    text = lines(two([[1.01], [1.01], [1.01], [1], [1.01], [1.01]]))
+    assert [row[0] for row in text[2:8]] == [" ", "~", " ", "*", " ", "~"]

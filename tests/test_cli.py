@@ -1,0 +1,526 @@
+"""The command line: what it prints, what it writes, its exit codes, and how it refuses bad input."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import lrjax
+from lrjax import cli
+from lrjax.engine import _program
+
+TASKS = """
+import jax
+import jax.numpy as jnp
+import numpy as np
+import lrjax
+
+X = np.linspace(-1, 1, 24)
+DATA = {"x": X, "y": 3 * X}
+
+
+def init(key):
+    return {"w": jnp.zeros(())}
+
+
+def loss(params, batch):
+    error = params["w"] * batch["x"] - batch["y"]
+    return jnp.mean(error**2), {"error": jnp.mean(jnp.abs(error))}
+
+
+def make(optimizer):
+    return lrjax.trial(init, loss, optimizer)
+
+
+def tiny():
+    return lrjax.tasks.Task(
+        make, lrjax.batches(DATA, batch_size=8), validation=DATA, test=DATA, steps=30, summary="a line"
+    )
+
+
+def random_start():
+    def loss(start, batch):
+        return jnp.mean(batch["x"] ** 2) * (1 + start**2), {"start": start}
+
+    trial = lrjax.trial(jax.random.normal, loss, lrjax.sgd)
+    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
+
+
+own = lrjax.tasks.Task(
+    make(lambda learning_rate: lrjax.sgd(learning_rate)), lrjax.batches(DATA, batch_size=8), steps=10
+)
+number = 3
+
+
+def greedy():
+    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=25))
+
+
+def raw():
+    return lrjax.tasks.Task(make, DATA)
+
+
+def no_loss():
+    trial = lrjax.Trial(lambda key, h: jnp.zeros(()), lambda x, batch, h: ({"cost": x}, x))
+    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
+
+
+def vector_loss():
+    trial = lrjax.trial(init, lambda params, batch: params["w"] * batch["x"], lrjax.sgd)
+    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
+
+
+def ragged():
+    return lrjax.tasks.Task(make, lrjax.batches({"x": X, "y": X[1:]}, batch_size=8))
+
+
+def ragged_validation():
+    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=8), validation={"x": X, "y": X[1:]})
+
+
+def interrupted():
+    def f(step):
+        if step >= 20:
+            raise KeyboardInterrupt
+        return {"x": np.float32(1.0), "y": np.float32(2.0)}
+
+    return lrjax.tasks.Task(make, lrjax.from_function(f, on_device=False), steps=40)
+
+
+def interrupted_at_once():
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A fresh working directory with a file of tasks."""
+    (tmp_path / "mine.py").write_text(TASKS)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    plt.close("all")
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs the command line: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def small_sweep(*more):
+    return ("sweep", "mine.py:tiny", "--learning-rate", "0.01,0.1", "--quiet", *more)
+
+
+# What it prints and writes
+
+
+def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
+    code, out, err = call("find", "mine.py:tiny", "--directory", "out", "--quiet")
+    assert code == 0
+    assert err == ""
+    sweep = lrjax.load(here / "out")
+    assert sweep.points["learning_rate"].tolist() == cli.log_spaced(1e-5, 1.0, 21)
+    assert sweep.diverged_at.shape == (21, 3)
+    assert sweep.steps == 30
+    lines = out.splitlines()
+    assert lines[0] == "mine.py:tiny: a line"
+    assert lines[1] == "adam, 21 learning rates from 1e-05 to 1, 3 seeds, 30 steps"
+    assert "wrote sweep.npz, sweep.json, sweep.png in out" in lines
+    assert any(line.startswith("on the test data, at the chosen point: ") for line in lines)
+    assert out.endswith(f"\n{sweep.answer.recommendation}\n")
+    assert out.endswith(f"\n{sweep.summary()}\n")
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        "sweep.json",
+        "sweep.npz",
+        "sweep.png",
+    ]
+    image = plt.imread(here / "out" / "sweep.png")
+    assert image.shape[0] > 400
+    assert image.shape[1] > 1000
+    assert np.ptp(image) > 0
+
+
+def test_find_takes_range_points_seeds_steps_and_optimizer(call, here):
+    arguments = ("--minimum", "0.01", "--maximum", "1", "--points", "3", "--seeds", "2", "--steps", "7")
+    code, out, _ = call(
+        "find", "mine.py:tiny", *arguments, "--optimizer", "sgd", "--directory", "out", "--quiet"
+    )
+    assert code == 0
+    sweep = lrjax.load(here / "out")
+    np.testing.assert_allclose(sweep.points["learning_rate"], [0.01, 0.1, 1])
+    assert sweep.metrics["loss"].shape == (3, 2, 7)
+    assert out.splitlines()[1] == "sgd, 3 learning rates from 0.01 to 1, 2 seeds, 7 steps"
+
+
+def test_sweep_of_a_range_and_another_hyperparameter(call, here):
+    code, out, _ = call(
+        "sweep",
+        "mine.py:tiny",
+        "--learning-rate",
+        "1e-3:0.1:3",
+        "--set",
+        "b1=0.5,0.9",
+        "--set",
+        "nesterov=true,False",
+        "--set",
+        "mu_dtype=none",
+        "--seeds",
+        "2",
+        "--directory",
+        "out",
+        "--quiet",
+    )
+    assert code == 0
+    sweep = lrjax.load(here / "out")
+    np.testing.assert_allclose(np.unique(sweep.points["learning_rate"]), [1e-3, 1e-2, 1e-1])
+    assert sweep.points["b1"].tolist() == [0.5, 0.5, 0.9, 0.9] * 3
+    assert sweep.points["nesterov"].tolist() == [True, False] * 6
+    assert sweep.points["mu_dtype"].tolist() == [None] * 12
+    assert sweep.metrics["loss"].shape == (12, 2, 30)
+    assert out.splitlines()[-1].startswith("Use learning_rate = 0.1, b1 = ")
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [("0.1", [0.1]), ("1e-3,1e-2, .1", [0.001, 0.01, 0.1]), ("1:4:3", [1, 2, 4]), ("0.3,0.1", [0.3, 0.1])],
+)
+def test_forms_of_the_learning_rate(text, rates):
+    np.testing.assert_allclose(cli._rates(text), rates, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True),
+        ("False", False),
+        ("none", None),
+        ("3", 3),
+        ("-0.5", -0.5),
+        ("1e-3", 1e-3),
+        ("bfloat16", "bfloat16"),
+        ("[1]", "[1]"),
+        ("__import__('os')", "__import__('os')"),
+    ],
+)
+def test_forms_of_a_setting(text, value):
+    found = cli._value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_the_default_directory_is_named_after_command_and_task(call, here):
+    assert call(*small_sweep("--steps", "3"))[0] == 0
+    assert (here / "runs" / "sweep-mine-tiny" / "sweep.json").is_file()
+
+
+def test_the_key_changes_where_members_start(call, here):
+    def starts(key):
+        arguments = ("--learning-rate", "0.01", "--steps", "3", "--seeds", "2", "--key", key, "--quiet")
+        assert call("sweep", "mine.py:random_start", *arguments)[0] == 0
+        return lrjax.load(here / "runs" / "sweep-mine-random_start").metrics["start"][0, :, 0]
+
+    assert len({*starts(0), *starts(1)}) == 4
+    np.testing.assert_array_equal(starts(1), starts(1))
+
+
+def without_timings(text):
+    return re.sub(r"\d+\.\d s (running|compiling)", r"\1", text)
+
+
+def test_a_rerun_prints_the_same(call, here):
+    first, again = call(*small_sweep("--seeds", "2")), call(*small_sweep("--seeds", "2"))
+    assert without_timings(first[1]) == without_timings(again[1])
+    assert first[0] == again[0] == 0
+
+
+def test_a_task_with_its_own_optimizer(call):
+    code, out, err = call("sweep", "mine.py:own", "--learning-rate", "0.1,0.2", "--quiet")
+    assert code == 0
+    assert out.splitlines()[:2] == [
+        "mine.py:own",
+        "the task's own optimizer, 2 learning rates from 0.1 to 0.2, 1 seeds, 10 steps",
+    ]
+    assert "warning: Rates were compared by training loss" in out
+    assert err == ""
+
+
+def test_progress_goes_to_standard_error(call):
+    code, out, err = call(*small_sweep()[:-1])
+    assert code == 0
+    assert "30/30 steps" in err
+    assert "2/2 alive" in err
+    assert "alive" not in out
+
+
+def test_tasks_lists_all_of_them(call):
+    code, out, err = call("tasks")
+    assert code == 0
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()] == list(lrjax.tasks.names())
+    for summary in lrjax.tasks.summaries().values():
+        assert summary in out
+
+
+def test_version(call):
+    assert call("--version") == (0, f"lrjax {lrjax.__version__}\n", "")
+
+
+def commands():
+    parser = cli._parser()
+    (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return {(): parser, **{(name,): sub for name, sub in subparsers.choices.items()}}
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda c: c[0] if c else "lrjax")
+def test_help_names_every_option_and_command(call, command):
+    code, out, err = call(*command, "--help")
+    assert code == 0
+    assert err == ""
+    for action in commands()[command]._actions:
+        for option in action.option_strings:
+            assert option in out
+        assert action.help is not argparse.SUPPRESS
+    if not command:
+        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "tasks"}
+        assert all(name in out for name in ("find", "sweep", "tasks"))
+    elif command != ("tasks",):
+        assert "TASK" in out
+        assert "exit codes" in out
+
+
+# Exit codes
+
+
+def test_exit_code_1_when_every_rate_failed(call, here):
+    code, out, err = call(
+        "sweep",
+        "mine.py:tiny",
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        "1e3,1e4",
+        "--steps",
+        "60",
+        "--quiet",
+    )
+    assert code == 1
+    assert err == ""
+    assert out.splitlines()[-1].startswith("No learning rate can be recommended.")
+    assert (here / "runs" / "sweep-mine-tiny" / "sweep.png").is_file()
+
+
+def test_exit_code_130_after_an_interrupt_with_what_was_measured(call, here):
+    code, out, _ = call("sweep", "mine.py:interrupted", "--learning-rate", "0.01,0.1", "--quiet")
+    assert code == 130
+    assert "warning: The sweep was interrupted; some members stand at step 20 of 40." in out
+    assert out.splitlines()[-1].startswith("Use learning_rate = 0.1")
+    assert (lrjax.load(here / "runs" / "sweep-mine-interrupted").stopped_at == 20).all()
+
+
+def test_exit_code_130_before_anything_was_measured(call):
+    code, _, err = call("sweep", "mine.py:interrupted_at_once", "--learning-rate", "0.1", "--quiet")
+    assert (code, err) == (130, "lrjax: interrupted before anything was measured\n")
+
+
+def test_without_matplotlib_everything_but_the_picture_is_there(call, here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = call(*small_sweep("--directory", "out"))
+    assert code == 0
+    assert err == "no picture: it needs matplotlib, pip install 'lrjax[plot]'\n"
+    assert "wrote sweep.npz, sweep.json in out" in out
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["sweep.json", "sweep.npz"]
+
+
+# Bad input
+
+
+SWEEP = ("sweep", "mine.py:tiny", "--learning-rate")
+RATE = "`sweep(grid['learning_rate']=...)` must be finite numbers > 0"
+UNWRITABLE = "`sweep(directory=...)` must be a directory that can be written, got"
+BAD = {
+    # The task.
+    "unknown task": (("find", "digit"), "did you mean 'digits'?"),
+    "unlike any task": (("find", "resnet"), "must be one of digits, "),
+    "missing file": (("find", "nowhere.py:tiny"), "must be a file that exists, got 'nowhere.py'"),
+    "name not in file": (("find", "mine.py:tyni"), "tiny"),
+    "no task": (
+        ("find", "mine.py:number"),
+        "must be a `Task` or a function of no arguments that returns one, got 3",
+    ),
+    "function with arguments": (("find", "mine.py:loss"), "`loss(params, batch)`"),
+    "function that returns no task": (("find", "mine.py:X"), "must be a `Task`"),
+    "syntax error": (("find", "broken.py:tiny"), "SyntaxError"),
+    "file that raises": (("find", "raising.py:tiny"), "RuntimeError: two lines"),
+    "batch larger than data": (
+        ("find", "mine.py:greedy"),
+        "`batches(batch_size=...)` must be at most the number of examples, 24, got 25",
+    ),
+    "raw data": (("find", "mine.py:raw"), "wrap them in `lrjax.batches`"),
+    "leaves of different length": (
+        ("find", "mine.py:ragged"),
+        "as many examples each, got 24 at ['x'], 23 at ['y']",
+    ),
+    "ragged validation": (("find", "mine.py:ragged_validation"), "`sweep(evaluate_on=...)` must be arrays"),
+    "trial without a loss": (("find", "mine.py:no_loss"), "'loss' among them, got only 'cost'"),
+    "loss that is no scalar": (("find", "mine.py:vector_loss"), "got shape (8,) and dtype float32"),
+    # Rates.
+    "zero": ((*SWEEP, "0,0.1"), f"{RATE} (in float32), got 0.0"),
+    "negative": ((*SWEEP[:2], "--learning-rate=-0.1,0.1"), RATE),
+    "negative alone": ((*SWEEP, "-0.1"), RATE),
+    "negative first, as typed": ((*SWEEP, "-0.1,0.1"), "--learning-rate"),
+    "nan": ((*SWEEP, "nan,0.1"), f"{RATE} (in float32), got nan"),
+    "infinite": ((*SWEEP, "0.1,inf"), f"{RATE} (in float32), got inf"),
+    "duplicates": ((*SWEEP, "0.1,0.2,0.1"), "got learning_rate=0.1 twice"),
+    "duplicates in float32": ((*SWEEP, "0.1,0.10000000001"), "twice"),
+    "garbage": (
+        (*SWEEP, "fast"),
+        "--learning-rate must be LOW:HIGH:COUNT or numbers with commas, got 'fast'",
+    ),
+    "no rates": ((*SWEEP, ""), "--learning-rate must be"),
+    "trailing comma": ((*SWEEP, "0.1,"), "--learning-rate must be"),
+    "range without a count": ((*SWEEP, "0.1:1"), "--learning-rate must be"),
+    "range with too much": ((*SWEEP, "0.1:1:3:4"), "--learning-rate must be"),
+    "range of one": ((*SWEEP, "0.1:1:1"), "COUNT >= 2"),
+    "range upside down": ((*SWEEP, "1:0.1:3"), "0 < LOW < HIGH"),
+    "range from zero": ((*SWEEP, "0:1:3"), "0 < LOW < HIGH"),
+    "range to infinity": ((*SWEEP, "1:inf:3"), "0 < LOW < HIGH"),
+    "range of nan": ((*SWEEP, "nan:1:3"), "0 < LOW < HIGH"),
+    "range too narrow": ((*SWEEP, "1:1.00000001:3"), "differ (in float32)"),
+    "minimum zero": (
+        ("find", "mine.py:tiny", "--minimum", "0"),
+        "--minimum and --maximum must be 0 < minimum",
+    ),
+    "minimum nan": (("find", "mine.py:tiny", "--minimum", "nan"), "--minimum and --maximum must be"),
+    "maximum infinite": (("find", "mine.py:tiny", "--maximum", "inf"), "--minimum and --maximum must be"),
+    "maximum below minimum": (
+        ("find", "mine.py:tiny", "--maximum", "1e-6"),
+        "--minimum and --maximum must be",
+    ),
+    "maximum garbage": (
+        ("find", "mine.py:tiny", "--maximum", "big"),
+        "argument --maximum: invalid float value: 'big'",
+    ),
+    "one point": (("find", "mine.py:tiny", "--points", "1"), "--points must be at least 2, got 1"),
+    # Counts.
+    "steps 0": ((*SWEEP, "0.1", "--steps", "0"), "`sweep(steps=...)` must be an integer >= 1, got 0"),
+    "steps -5": ((*SWEEP, "0.1", "--steps", "-5"), "`sweep(steps=...)` must be an integer >= 1, got -5"),
+    "steps 1.5": ((*SWEEP, "0.1", "--steps", "1.5"), "argument --steps: invalid int value: '1.5'"),
+    "seeds 0": ((*SWEEP, "0.1", "--seeds", "0"), "`sweep(seeds=...)` must be an integer >= 1, got 0"),
+    "key -1": ((*SWEEP, "0.1", "--key", "-1"), "`sweep(key=...)` must be an integer >= 0, got -1"),
+    # The optimizer.
+    "unknown optimizer": ((*SWEEP, "0.1", "--optimizer", "adamx"), "invalid choice: 'adamx'"),
+    "optimizer without it": (
+        (*SWEEP, "0.1", "--optimizer", "sgd", "--set", "b2=0.9"),
+        "takes the hyperparameter 'b2', got sgd, which takes learning_rate, momentum",
+    ),
+    "out of range": (
+        (*SWEEP, "0.1", "--set", "b1=0.9,1.5"),
+        "`adam(b1=...)` must be one number in [0, 1), got 1.5 (at the point learning_rate=0.1, b1=1.5)",
+    ),
+    "of another kind": (
+        (*SWEEP, "0.1", "--set", "b1=much"),
+        "`adam(b1=...)` must be one number in [0, 1), got 'much'",
+    ),
+    "set nan": ((*SWEEP, "0.1", "--set", "b1=1e999"), "`sweep(grid['b1']=...)` must be finite numbers"),
+    "set without value": (
+        (*SWEEP, "0.1", "--set", "b1"),
+        "--set must be NAME=VALUES, such as b2=0.99,0.999, got 'b1'",
+    ),
+    "set nothing": ((*SWEEP, "0.1", "--set", "b1="), "--set must be NAME=VALUES"),
+    "set no name": ((*SWEEP, "0.1", "--set", "=3"), "--set must be NAME=VALUES"),
+    "set twice": ((*SWEEP, "0.1", "--set", "b1=0.9", "--set", "b1=0.8"), "--set b1 is given twice"),
+    "set the rate": ((*SWEEP, "0.1", "--set", "learning_rate=1"), "--learning-rate"),
+    "optimizer of a task with its own": (
+        ("sweep", "mine.py:own", "--learning-rate", "0.1", "--optimizer", "sgd"),
+        "--optimizer cannot be set: the task brings its own",
+    ),
+    # Where to.
+    "directory that is a file": ((*SWEEP, "0.1", "--directory", "mine.py"), f"{UNWRITABLE} mine.py"),
+    "directory below a file": ((*SWEEP, "0.1", "--directory", "mine.py/x"), f"{UNWRITABLE} mine.py/x"),
+    # The command itself.
+    "no command": ((), "COMMAND"),
+    "unknown command": (("seek",), "invalid choice: 'seek'"),
+    "no task given": (("find",), "TASK"),
+    "no rates given": (("sweep", "mine.py:tiny"), "--learning-rate"),
+    "unknown option": (("find", "mine.py:tiny", "--fast"), "unrecognized arguments: --fast"),
+}
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a member was started")
+
+    for name in ("start", "advance", "evaluate"):
+        monkeypatch.setattr(_program.Program, name, refuse)
+
+
+def other_files(directory):
+    (directory / "broken.py").write_text("def tiny(:\n    pass\n")
+    (directory / "raising.py").write_text("raise RuntimeError('two\\nlines')\n")
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(call, here, case):
+    other_files(here)
+    arguments, expected = BAD[case]
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert err.startswith("lrjax: error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert "Traceback" not in err
+    assert expected in err
+
+
+def test_debug_shows_the_traceback(call):
+    with pytest.raises(ValueError, match="steps"):
+        call(*SWEEP, "0.1", "--steps", "0", "--debug")
+
+
+# As a user runs it
+
+
+def process(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "lrjax", *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_a_process_finds_a_rate_and_agrees_with_the_library(call, here):
+    done = process(*small_sweep("--directory", "there"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    code, out, _ = call(*small_sweep("--directory", "here"))
+    assert code == 0
+    assert without_timings(done.stdout) == without_timings(out).replace("in here", "in there")
+    theirs, ours = lrjax.load(here / "there"), lrjax.load(here / "here")
+    np.testing.assert_array_equal(theirs.metrics["loss"], ours.metrics["loss"])
+
+
+def test_a_process_refuses_in_one_line(here):
+    other_files(here)
+    done = process("find", "broken.py:tiny")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"lrjax: error: `tasks\.load\(task=\.\.\.\)` must be .*SyntaxError.*\n", done.stderr)
