@@ -32,9 +32,8 @@ def main() -> None:
         capture_output=True,
         text=True,
     ).stdout.split()
-    print(
-        f"Python {platform.python_version()}, jax {version[0]}, lrjax {version[1]}, {repeats} repeats, medians"
-    )
+    python = platform.python_version()
+    print(f"Python {python}, jax {version[0]}, lrjax {version[1]}, {repeats} repeats, medians")
     print(f"import jax    {jax_seconds:.3f} s")
     print(f"import lrjax  {lrjax_seconds:.3f} s  ({lrjax_seconds / jax_seconds:.2f} x)")
     print(f"more          {more:.3f} s")

@@ -22,7 +22,7 @@ OPTIMIZERS = {
     "sgd": lrjax.sgd,
 }
 _DEFAULT_OPTIMIZER = "adam"
-_EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input, 130 interrupted"
+_EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input or other error, 130 interrupted"
 
 
 class BadInput(Exception):
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lrjax: interrupted before anything was measured", file=sys.stderr)
         return 130
-    except (BadInput, ValueError, TypeError, OSError, ImportError) as error:
+    except Exception as error:  # a task file of the user's may raise anything
         if options.debug:
             raise
         print(f"lrjax: error: {_one_line(error)}", file=sys.stderr)
@@ -163,7 +163,10 @@ def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
     name = options.task.rpartition("/")[2].replace(".py:", "-")
     directory = Path(options.directory or f"runs/{command}-{name}")
     print(f"{options.task}: {task.summary}" if task.summary else options.task)
-    print(f"{optimizer}, {_span(rates)}, {options.seeds} seeds, {steps} steps", flush=True)
+    print(
+        f"{optimizer}, {_span(rates)}, {options.seeds} seed{'s' * (options.seeds != 1)}, {steps} steps",
+        flush=True,
+    )
     sweep = lrjax.sweep(
         trial,
         grid,

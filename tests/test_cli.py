@@ -257,7 +257,7 @@ def test_a_task_with_its_own_optimizer(call):
     assert code == 0
     assert out.splitlines()[:2] == [
         "mine.py:own",
-        "the task's own optimizer, 2 learning rates from 0.1 to 0.2, 1 seeds, 10 steps",
+        "the task's own optimizer, 2 learning rates from 0.1 to 0.2, 1 seed, 10 steps",
     ]
     assert "warning: Rates were compared by training loss" in out
     assert err == ""

@@ -21,15 +21,18 @@ class Group(NamedTuple):
       members: The points' indices.
       static: Hyperparameters that select the program, by name.
       numeric: Hyperparameters that are numbers in it, by name: float32 or int32 `[points]`.
+      names: All hyperparameters, in the grid's order.
     """
 
     members: tuple[int, ...]
     static: dict[str, Any]
     numeric: dict[str, np.ndarray]
+    names: tuple[str, ...]
 
     def hyperparams(self, position: int) -> dict[str, Any]:
         """The hyperparameters of one point of the group, concrete."""
-        return {**self.static, **{name: values[position] for name, values in self.numeric.items()}}
+        numbers = {name: values[position] for name, values in self.numeric.items()}
+        return {name: numbers[name] if name in numbers else self.static[name] for name in self.names}
 
 
 def group(points: Sequence[Mapping[str, Any]], static: Sequence[str]) -> list[Group]:
@@ -57,6 +60,7 @@ def group(points: Sequence[Mapping[str, Any]], static: Sequence[str]) -> list[Gr
             members=tuple(members),
             static={name: plain[members[0]][name] for name in names if name not in numeric},
             numeric={name: np.array([plain[i][name] for i in members], dtypes[name]) for name in numeric},
+            names=tuple(names),
         )
         for members in groups.values()
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lrjax import _check
 from lrjax.engine import _carry
@@ -40,7 +41,9 @@ def check_points(
             try:
                 _trace(trial, {**hyperparams, **numbers}, key, batch, ())
             except Exception as error:
-                _note(error, hyperparams)
+                _note_static(error, points)
+                shown = ", ".join(f"{name}={_text(value)}" for name, value in hyperparams.items())
+                error.add_note(f"at the point {shown or '(no hyperparameters)'}")
                 raise
     return [_trace_group(trial, points, key, batch, held_out) for points in groups]
 
@@ -63,12 +66,8 @@ def _trace_group(
 
     try:
         jax.eval_shape(trace, numbers)
-    except jax.errors.ConcretizationTypeError as error:
-        names = ", ".join(points.numeric)
-        error.add_note(
-            f"lrjax passes {names} as traced numbers; name one that must be a Python number in "
-            "`Trial(static=...)`"
-        )
+    except Exception as error:
+        _note_static(error, points)
         raise
     return found[0]
 
@@ -118,6 +117,10 @@ def _check_metrics(function: str, metrics: Any) -> None:
         got = f"only {', '.join(map(repr, metrics))}" if metrics else "an empty dict"
         raise _check.fail_type("Trial", function, expected, got)
     for name, value in metrics.items():
+        if not isinstance(name, str) or not isinstance(
+            value, (jax.Array, np.ndarray, np.generic, int, float)
+        ):
+            raise _check.fail_type("Trial", function, expected, f"{name!r} of type {type(value).__name__}")
         x = jnp.asarray(value)
         if x.ndim != 0 or jnp.issubdtype(x.dtype, jnp.complexfloating):
             raise _check.fail_type(
@@ -125,9 +128,14 @@ def _check_metrics(function: str, metrics: Any) -> None:
             )
 
 
-def _note(error: Exception, hyperparams: Mapping[str, Any]) -> None:
-    shown = ", ".join(
-        f"{name}={value:g}" if hasattr(value, "dtype") else f"{name}={value!r}"
-        for name, value in hyperparams.items()
-    )
-    error.add_note(f"at the point {shown or '(no hyperparameters)'}")
+def _note_static(error: Exception, points: Group) -> None:
+    """Says how to get a Python number, to an error that asks for one."""
+    asks = isinstance(error, jax.errors.ConcretizationTypeError) or "concrete" in str(error)
+    if asks and points.numeric:
+        names = ", ".join(points.numeric)
+        remedy = "one that must be a Python number is named in `Trial(static=...)`"
+        error.add_note(f"lrjax passes {names} as traced numbers; {remedy}")
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if hasattr(value, "dtype") else repr(value)

@@ -536,3 +536,24 @@ def test_an_error_before_training_shows_no_progress_bar(capfd):
         attempt(grid={"learning_rate": [0.1], "mass": [1.0]}, progress=True)
     captured = capfd.readouterr()
     assert captured.err == captured.out == ""
+
+
+def test_a_step_that_needs_a_python_number_gets_the_remedy():
+    def update(x, batch, hyperparams):
+        return {"loss": x}, x if hyperparams["learning_rate"] > 0.1 else -x
+
+    trial = lrjax.Trial(lambda key, hyperparams: jnp.float32(1.0), update)
+    data = lrjax.batches(np.zeros(4), batch_size=4)
+    with pytest.raises(jax.errors.ConcretizationTypeError) as caught:
+        lrjax.sweep(trial, {"learning_rate": [0.1]}, data, steps=2, progress=False)
+    assert any("named in `Trial(static=...)`" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("value", [None, "text", [1.0]], ids=["None", "string", "list"])
+def test_a_metric_that_is_no_number_is_named(value):
+    trial = lrjax.Trial(
+        lambda key, hyperparams: jnp.float32(1.0), lambda x, b, h: ({"loss": x, "odd": value}, x)
+    )
+    data = lrjax.batches(np.zeros(4), batch_size=4)
+    with pytest.raises(TypeError, match=r"`Trial\(update=\.\.\.\)` must be .* got 'odd' of type"):
+        lrjax.sweep(trial, {"learning_rate": [0.1]}, data, steps=2, progress=False)
