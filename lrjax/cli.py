@@ -22,7 +22,7 @@ OPTIMIZERS = {
     "sgd": lrjax.sgd,
 }
 _DEFAULT_OPTIMIZER = "adam"
-_EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input or other error, 130 interrupted"
+_EXIT_CODES = "exit codes: 0 a rate was found, 1 every rate failed, 2 bad input or an error, 130 interrupted"
 
 
 class BadInput(Exception):
