@@ -22,13 +22,13 @@ _LAST_COUNT = np.iinfo(np.int32).max
 def wide(x: Any) -> jax.Array:
     """The leaf in the dtype it is computed in: float32 for half precision, else its own."""
     x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32)) if _is_half(x.dtype) else x
+    return x.astype(jnp.float32) if _is_half(x.dtype) else x
 
 
 def wide_real(x: Any) -> Any:
     """The dtype of squared magnitudes of a leaf: real, at least float32."""
     real = jnp.finfo(jnp.result_type(x)).dtype
-    return jnp.promote_types(real, jnp.float32)
+    return jnp.float32 if _is_half(real) else real
 
 
 def square(x: jax.Array) -> jax.Array:

@@ -203,7 +203,7 @@ def _trial(task: lrjax.tasks.Task, chosen: str | None) -> tuple[str, lrjax.Trial
 
 
 def _draw(sweep: lrjax.Sweep, directory: Path) -> list[str]:
-    """Draws the picture; without matplotlib it says so, and nothing measured is lost."""
+    """Draws the picture; where it cannot it says so, and nothing measured is lost."""
     try:
         import matplotlib
 
@@ -212,7 +212,11 @@ def _draw(sweep: lrjax.Sweep, directory: Path) -> list[str]:
         print("no picture: it needs matplotlib, pip install 'lrjax[plot]'", file=sys.stderr)
         return []
     figure: Any = sweep.plot().figure
-    figure.savefig(directory / "sweep.png", dpi=150)
+    try:
+        figure.savefig(directory / "sweep.png", dpi=150)
+    except OSError as error:
+        print(f"no picture: {error}", file=sys.stderr)
+        return []
     return ["sweep.png"]
 
 

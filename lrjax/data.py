@@ -16,9 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrjax import _check
-
-_GENERATOR = "threefry2x32"  # under "rbg" a member's numbers would depend on who else is in the batch
+from lrjax import _check, _keys
 
 
 class Data(abc.ABC):
@@ -28,6 +26,7 @@ class Data(abc.ABC):
 
     Attributes:
       per_seed: Whether the batch depends on the seed index.
+      on_device: Whether batches are made by traced code.
 
     Example:
       >>> import numpy as np, lrjax
@@ -37,6 +36,7 @@ class Data(abc.ABC):
     """
 
     per_seed: bool = True
+    on_device: bool = True
 
     def __call__(self, step: int, seed_index: int = 0) -> Any:
         """The batch of one step.
@@ -241,10 +241,9 @@ def _shuffled(
     per_epoch = examples // batch_size
     epochs = (length + 2 * per_epoch - 2) // per_epoch  # as many as `length` steps can touch
     first = start // per_epoch
-    base = jax.random.key(seed, impl=_GENERATOR)
 
     def of_seed(seed_index: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(base, seed_index)
+        key = _keys.data_key(seed, seed_index)
 
         def of_epoch(epoch: jax.Array) -> jax.Array:
             order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)

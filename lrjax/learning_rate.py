@@ -106,7 +106,12 @@ def scale_by_learning_rate(
         factor, inner_state = state.schedule_state
         value, inner_state = schedule.update(inner_state, **extra)
         rate = jnp.where(jnp.isfinite(state.override), state.override, _float32(value) * factor)
-        scaled = jax.tree.map(lambda u: (sign * rate * _tree.wide(u)).astype(jnp.result_type(u)), updates)
+
+        def scale(u: Any) -> jax.Array:
+            x = _tree.wide(u)
+            return (sign * rate.astype(jnp.finfo(x.dtype).dtype) * x).astype(jnp.result_type(u))
+
+        scaled = jax.tree.map(scale, updates)
         return scaled, ScaleByLearningRateState(
             ScaledScheduleState(factor, inner_state), rate, state.override
         )

@@ -32,15 +32,16 @@ ROOMS = {
     "_types": set(),
     "_check": {"_types"},
     "_tree": BASE,
+    "_keys": set(),
     "transform": BASE | {"_tree"},
     "transforms": CORE,
     "schedules": CORE,
     "learning_rate": CORE | {"transforms", "schedules"},
     "optimizers": CORE | {"transforms", "schedules", "learning_rate"},
     "contrib": CORE | {"transforms", "schedules", "learning_rate", "optimizers"},  # optax's second namespace
-    "data": BASE | {"_tree"},  # split from trials
+    "data": BASE | {"_tree", "_keys"},  # split from trials
     "trials": CORE | {"learning_rate"},  # knows the protocol, never the optimizers
-    "engine": CORE | {"data", "trials", "results"},  # never what is searched
+    "engine": CORE | {"_keys", "data", "trials", "results"},  # never what is searched
     "results": BASE | {"_tree"},
     "answer": RESULTS,
     "plot": RESULTS | {"answer", "schedules"},

@@ -74,11 +74,12 @@ def test_seed_indices_and_seeds_differ():
 
 
 def test_the_order_is_derived_as_documented_whatever_the_default_generator():
-    """fold_in(fold_in(base, seed index), epoch), by threefry: a run can be redone from it."""
+    """fold_in(fold_in(data's stream, seed index), epoch), by threefry: a run can be redone from it."""
     examples, seed_index = 11, 2  # 11: a size that no other test has compiled
     with jax.default_prng_impl("rbg"):
         indices = np.asarray(numbered(examples, 5, seed=7).schedule(0, 4, (seed_index,)))[:, 0]
-    member = jax.random.fold_in(jax.random.key(7, impl="threefry2x32"), seed_index)
+    stream = jax.random.fold_in(jax.random.key(7, impl="threefry2x32"), 0x64617461)  # "data"
+    member = jax.random.fold_in(stream, seed_index)
     for number in range(2):
         order = jax.random.permutation(jax.random.fold_in(member, number), examples)
         np.testing.assert_array_equal(indices[2 * number : 2 * number + 2].ravel(), order[:10])

@@ -241,7 +241,9 @@ def _warnings(
 ) -> tuple[str, ...]:
     warnings = _interruption(data)
     if rates is not None and plateau is not None and len(line) > 1:
-        if best == line[0]:
+        if plateau == (rates[line[0]], rates[line[-1]]):
+            warnings.append("All rates do as well as each other: try a wider grid, or train longer.")
+        elif best == line[0]:
             warnings.append(
                 f"The best rate, {rates[best]:.3g}, is the lowest tried: extend the grid downwards."
             )
@@ -278,7 +280,7 @@ def _recommendation(
     if plateau is not None and plateau[0] < plateau[1]:
         text += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
     if edge is not None:
-        text += f"; from {edge:.3g} on training diverges"
+        text += f"; from {edge:.3g} on training fails"
     return text + "."
 
 

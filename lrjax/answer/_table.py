@@ -36,7 +36,7 @@ def summary(data: SweepData, answer: Answer) -> str:
 
 
 def _header(data: SweepData, answer: Answer) -> list[str]:
-    return ["", *data.points, f"{answer.judged_by} [range]", *_others(data), "diverged"]
+    return ["", *data.points, f"{answer.judged_by} [range]", *_others(data), "failed"]
 
 
 def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
@@ -51,7 +51,7 @@ def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
     undefined = answer.failed[index] & ~gone & ~worse
     unmeasured = ~answer.failed[index] & np.isnan(final[index])
     counts = {
-        "": gone,
+        " diverged": gone,
         " worse than at the start": worse,
         " not finite": undefined,
         " not measured": unmeasured,

@@ -24,11 +24,13 @@ class Frame(NamedTuple):
       structure: The state's tree structure.
       still: For each leaf its value if it is held still, or `ARRAY` if it is carried.
       paths: For each leaf where it stands.
+      carried: Where Python numbers stand that a step changes; they are carried as arrays.
     """
 
     structure: Any
     still: tuple[Any, ...]
     paths: tuple[str, ...]
+    carried: frozenset[str] = frozenset()
 
 
 class _Array:
@@ -37,20 +39,27 @@ class _Array:
 
 
 ARRAY = _Array()
+_NUMBERS = (bool, int, float, complex)
 
 
-def split(state: Any) -> tuple[list[jax.Array], Frame]:
-    """A state as a list of strongly typed arrays and the frame that holds them."""
+def split(state: Any, carried: frozenset[str] = frozenset()) -> tuple[list[jax.Array], Frame]:
+    """A state as a list of strongly typed arrays and the frame that holds them.
+
+    Args:
+      state: A pytree.
+      carried: Where Python numbers are to be taken for arrays; elsewhere they are held still.
+    """
     leaves, structure = jax.tree_util.tree_flatten_with_path(state)
+    paths = tuple(jax.tree_util.keystr(path) or "the state itself" for path, _ in leaves)
     arrays, still = [], []
-    for _, leaf in leaves:
-        if isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex)):
+    for path, (_, leaf) in zip(paths, leaves, strict=True):
+        is_array = isinstance(leaf, (jax.Array, np.ndarray, np.generic))
+        if is_array or (path in carried and isinstance(leaf, _NUMBERS)):
             arrays.append(_strong(leaf))
             still.append(ARRAY)
         else:
             still.append(leaf)
-    paths = tuple(jax.tree_util.keystr(path) or "the state itself" for path, _ in leaves)
-    return arrays, Frame(structure, tuple(still), paths)
+    return arrays, Frame(structure, tuple(still), paths, carried)
 
 
 def merge(arrays: list[jax.Array], frame: Frame) -> Any:
@@ -95,14 +104,26 @@ def difference(before: list[jax.Array], frame: Frame, after: list[jax.Array], ne
     return None if frame.structure == new.structure else "static fields in its structure change"
 
 
-def turned_bad(new: list[jax.Array], old: list[jax.Array]) -> jax.Array:
+def changing_numbers(frame: Frame, new: Frame) -> frozenset[str]:
+    """Where Python numbers stand that a step turned into arrays or into other numbers."""
+    if frame.paths != new.paths:
+        return frozenset()
+    leaves = zip(frame.paths, frame.still, new.still, strict=True)
+    return frozenset(
+        path for path, old, after in leaves if isinstance(old, _NUMBERS) and (after is ARRAY or old != after)
+    )
+
+
+def turned_bad(new: list[jax.Array], old: list[jax.Array], frame: Frame) -> jax.Array:
     """Whether a finite number of the old state is not finite in the new one.
 
-    Numbers that were never finite (a best loss of infinity, an unset override) do not count.
+    Numbers that were never finite (a best loss of infinity) do not count, nor does a learning rate's
+    override, which is not finite where it is released.
     """
     bad = jnp.zeros((), bool)
-    for x, y in zip(new, old, strict=True):
-        if jnp.issubdtype(x.dtype, jnp.inexact):
+    paths = (path for path, leaf in zip(frame.paths, frame.still, strict=True) if leaf is ARRAY)
+    for path, x, y in zip(paths, new, old, strict=True):
+        if jnp.issubdtype(x.dtype, jnp.inexact) and not path.endswith(".override"):
             bad |= jnp.any(~jnp.isfinite(x) & jnp.isfinite(y))
     return bad
 

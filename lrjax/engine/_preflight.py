@@ -16,7 +16,7 @@ from lrjax.trials import Trial
 
 
 def check_points(
-    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Sequence[Any]
+    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Sequence[tuple[str, Any]]
 ) -> list[_carry.Frame]:
     """Traces every point with its concrete numbers, and each group with traced ones.
 
@@ -25,7 +25,7 @@ def check_points(
       groups: The points, by program.
       key: A member's key.
       batch: The shapes and dtypes of a training batch.
-      held_out: Those of the batches that will be evaluated.
+      held_out: Those of the batches that will be evaluated, each with its argument's name.
 
     Returns:
       For each group, what of its members' states is held still.
@@ -49,7 +49,7 @@ def check_points(
 
 
 def _trace_group(
-    trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Sequence[Any]
+    trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Sequence[tuple[str, Any]]
 ) -> _carry.Frame:
     numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in points.numeric.items()}
     found: list[_carry.Frame] = []
@@ -73,40 +73,90 @@ def _trace_group(
 
 
 def _trace(
-    trial: Trial, hyperparams: Mapping[str, Any], key: jax.Array, batch: Any, held_out: Sequence[Any]
+    trial: Trial,
+    hyperparams: Mapping[str, Any],
+    key: jax.Array,
+    batch: Any,
+    held_out: Sequence[tuple[str, Any]],
 ) -> _carry.Frame:
     """Traces a member's start, step and evaluation, and checks what they return."""
-    found: dict[str, Any] = {}
+    carried: frozenset[str] = frozenset()
+    while True:
+        arrays, frame = _trace_start(trial, hyperparams, key, carried)
+        changing = _trace_step(trial, hyperparams, arrays, frame, batch)
+        if not changing:
+            break
+        carried |= changing
+    for argument, shapes in held_out:
+        try:
+            _trace_evaluation(trial, arrays, frame, shapes)
+        except Exception as error:
+            error.add_note(f"evaluating on a batch of `{argument}`")
+            raise
+    return frame
+
+
+def _trace_start(
+    trial: Trial, hyperparams: Mapping[str, Any], key: jax.Array, carried: frozenset[str]
+) -> tuple[Any, _carry.Frame]:
+    frames = []
 
     def start(key: jax.Array) -> Any:
-        arrays, found["frame"] = _carry.split(trial.init(key, hyperparams))
+        arrays, frame = _carry.split(trial.init(key, hyperparams), carried)
+        frames.append(frame)
         return arrays
 
+    return jax.eval_shape(start, key), frames[0]
+
+
+def _trace_step(
+    trial: Trial, hyperparams: Mapping[str, Any], arrays: Any, frame: _carry.Frame, batch: Any
+) -> frozenset[str]:
+    """Checks a step; returns where Python numbers stand that it changes, to be carried instead."""
+    changing = []
+
     def step(arrays: list[jax.Array], batch: Any) -> None:
-        frame = found["frame"]
         output = trial.update(_carry.merge(arrays, frame), batch, hyperparams)
         if not isinstance(output, tuple) or len(output) != 2:
-            raise _check.fail_type(
-                "Trial", "update", "a function that returns (metrics, state)", type(output).__name__
-            )
+            expected = "a function that returns (metrics, state)"
+            raise _check.fail_type("Trial", "update", expected, type(output).__name__)
         metrics, state = output
         _check_metrics("update", metrics)
-        after, new_frame = _carry.split(state)
-        changed = _carry.difference(arrays, frame, after, new_frame)
-        if changed:
-            expected = "a function that returns a state like the one it takes"
-            raise _check.fail_type("Trial", "update", expected, f"one where {changed}")
+        after, new_frame = _carry.split(state, frame.carried)
+        changing.append(_carry.changing_numbers(frame, new_frame))
+        if not changing[0]:
+            _check_same("update", arrays, frame, after, new_frame)
 
-    def judge(arrays: list[jax.Array], batch: Any) -> None:
-        assert trial.evaluate is not None
-        metrics = trial.evaluate(_carry.merge(arrays, found["frame"]), batch)
-        _check_metrics("evaluate", metrics)
-
-    arrays = jax.eval_shape(start, key)
     jax.eval_shape(step, arrays, batch)
-    for shapes in held_out:
-        jax.eval_shape(judge, arrays, shapes)
-    return found["frame"]
+    return changing[0]
+
+
+def _trace_evaluation(trial: Trial, arrays: Any, frame: _carry.Frame, batch: Any) -> None:
+    judge, observe = trial.evaluate, trial.observe
+    assert judge is not None
+
+    def evaluate(arrays: list[jax.Array], batch: Any) -> None:
+        state = _carry.merge(arrays, frame)
+        metrics = judge(state, batch)
+        _check_metrics("evaluate", metrics)
+        if observe is not None:
+            after, new_frame = _carry.split(observe(state, metrics), frame.carried)
+            _check_same("observe", arrays, frame, after, new_frame)
+
+    jax.eval_shape(evaluate, arrays, batch)
+
+
+def _check_same(
+    function: str,
+    before: list[jax.Array],
+    frame: _carry.Frame,
+    after: list[jax.Array],
+    new_frame: _carry.Frame,
+) -> None:
+    changed = _carry.difference(before, frame, after, new_frame)
+    if changed:
+        expected = "a function that returns a state like the one it takes"
+        raise _check.fail_type("Trial", function, expected, f"one where {changed}")
 
 
 def _check_metrics(function: str, metrics: Any) -> None:

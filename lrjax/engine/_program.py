@@ -71,6 +71,10 @@ class Program:
 
         return self._call(("evaluate", examples, batch_size), function, (members, arrays))
 
+    def observe(self, members: Members, metrics: dict[str, jax.Array]) -> Members:
+        """Members that have been told their held-out metrics, `[points, seeds]`."""
+        return self._call("observe", self._observe, (members, metrics), donate=(0,))
+
     def _call(
         self, name: Any, function: Callable[..., Any], arguments: tuple[Any, ...], donate: Any = ()
     ) -> Any:
@@ -85,7 +89,7 @@ class Program:
 
     def _start(self, keys: jax.Array, numbers: Mapping[str, jax.Array]) -> Members:
         def member(key: jax.Array, numbers: Mapping[str, jax.Array]) -> list[jax.Array]:
-            return _carry.split(self._trial.init(key, {**self._static, **numbers}))[0]
+            return self._arrays(self._trial.init(key, {**self._static, **numbers}))
 
         def point(numbers: Mapping[str, jax.Array]) -> list[jax.Array]:
             return jax.vmap(lambda key: member(key, numbers))(keys)
@@ -124,9 +128,11 @@ class Program:
         """One step of one member; once it has gone non-finite it stands still at its last finite state."""
         state = _carry.merge(member.arrays, self._frame)
         metrics, state = self._trial.update(state, batch, {**self._static, **numbers})
-        arrays, _ = _carry.split(state)
+        arrays = self._arrays(state)
         running = member.alive & (step < stop)
-        bad = ~jnp.isfinite(jnp.asarray(metrics["loss"])) | _carry.turned_bad(arrays, member.arrays)
+        bad = ~jnp.isfinite(jnp.asarray(metrics["loss"])) | _carry.turned_bad(
+            arrays, member.arrays, self._frame
+        )
         moved = running & ~bad
         kept = [jnp.where(moved, new, old) for new, old in zip(arrays, member.arrays, strict=True)]
         diverged_at = jnp.where(running & bad, step, member.diverged_at)
@@ -148,6 +154,20 @@ class Program:
             return {name: jnp.where(member.alive, mean, jnp.nan) for name, mean in means.items()}
 
         return jax.vmap(jax.vmap(member))(members)
+
+    def _observe(self, members: Members, metrics: dict[str, jax.Array]) -> Members:
+        observe = self._trial.observe
+        assert observe is not None
+
+        def member(member: Members, metrics: dict[str, jax.Array]) -> Members:
+            told = self._arrays(observe(_carry.merge(member.arrays, self._frame), metrics))
+            kept = [jnp.where(member.alive, new, old) for new, old in zip(told, member.arrays, strict=True)]
+            return member._replace(arrays=kept)
+
+        return jax.vmap(jax.vmap(member))(members, metrics)
+
+    def _arrays(self, state: Any) -> list[jax.Array]:
+        return _carry.split(state, self._frame.carried)[0]
 
     def _over_members(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The step of one member over seeds (which may each have a batch) and points (which share it)."""

@@ -10,14 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrjax._keys import member_key
 from lrjax.data import Data
 from lrjax.engine import _points, _preflight
 from lrjax.engine._program import PLAN, Members, Program
 from lrjax.results import Cost, SweepData, as_column
 from lrjax.trials import Trial
 
-_GENERATOR = "threefry2x32"  # under "rbg" a member's numbers would depend on who else is in the batch
 _LONGEST_CHUNK = 250
+_LARGEST_CHUNK = 2**28  # bytes of batches made on the host that wait for their steps
 
 
 class HeldOut(NamedTuple):
@@ -86,11 +87,6 @@ class Progress(NamedTuple):
     loss: float
 
 
-def member_key(base: int, seed_index: int) -> jax.Array:
-    """The key of a member: it depends on the seed's index alone, so all points share it."""
-    return jax.random.fold_in(jax.random.key(base, impl=_GENERATOR), seed_index)
-
-
 def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
     """Trains every point with every seed.
 
@@ -116,6 +112,7 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
         frames = _preflight.check_points(
             job.trial, groups, member_key(job.key, 0), _batch_outline(job), _held_out_outlines(job)
         )
+        tracing = time.perf_counter() - began
         books = _Books(job)
         programs = [
             Program(job.trial, group.static, frame, job.data, _batched(job))
@@ -126,7 +123,7 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
                 _train_group(job, group, program, books, on_chunk)
         except KeyboardInterrupt:
             books.interrupt()
-    compiling = sum(program.seconds_compiling for program in programs)
+    compiling = tracing + sum(program.seconds_compiling for program in programs)
     return books.close(compiling, time.perf_counter() - began - compiling)
 
 
@@ -142,7 +139,9 @@ def _train_group(
         members, metrics = program.advance(members, numbers, selected, first, stop)
         books.record(rows, first, stop, jax.device_get(metrics), np.asarray(members.diverged_at))
         if stop % job.evaluate_every == 0 or stop == job.steps:
-            _evaluate(job, program, members, stop, rows, books)
+            measured = _evaluate(job, program, members, stop, rows, books)
+            if measured is not None and job.trial.observe is not None:
+                members = program.observe(members, measured)
         on_chunk(books.progress(stop))
     if job.test is not None:
         books.test(rows, jax.device_get(program.evaluate(members, *job.test)))
@@ -150,9 +149,12 @@ def _train_group(
 
 def _evaluate(
     job: Job, program: Program, members: Members, step: int, rows: np.ndarray, books: _Books
-) -> None:
-    if job.held_out is not None:
-        books.hold_out(rows, step, jax.device_get(program.evaluate(members, *job.held_out)))
+) -> dict[str, jax.Array] | None:
+    if job.held_out is None:
+        return None
+    measured = program.evaluate(members, *job.held_out)
+    books.hold_out(rows, step, jax.device_get(measured))
+    return measured
 
 
 class _Books:
@@ -244,12 +246,20 @@ class _Books:
 def _chunks(job: Job) -> Iterator[tuple[int, int, int]]:
     """First step, stop and padded length of each chunk; one length, so one program."""
     every = min(job.evaluate_every, job.steps)
-    pieces = -(-every // _LONGEST_CHUNK)
+    pieces = -(-every // _longest_chunk(job))
     length = -(-every // pieces)
     for begin in range(0, job.steps, every):
         end = min(begin + every, job.steps)
         for first in range(begin, end, length):
             yield first, min(first + length, end), length
+
+
+def _longest_chunk(job: Job) -> int:
+    if job.data.on_device:
+        return _LONGEST_CHUNK
+    bytes_per_step = sum(np.asarray(x).nbytes for x in jax.tree.leaves(job.data(0)))
+    bytes_per_step *= job.seeds if _batched(job) else 1
+    return min(_LONGEST_CHUNK, max(1, _LARGEST_CHUNK // max(1, bytes_per_step)))
 
 
 def _batched(job: Job) -> bool:
@@ -269,14 +279,22 @@ def _selected(job: Job, first: int, stop: int, length: int) -> Any:
 
 
 def _batch_outline(job: Job) -> Any:
-    return jax.eval_shape(lambda: job.data(0))
+    """Shapes and dtypes of a batch; a function of the host is called, not traced."""
+    if job.data.on_device:
+        return jax.eval_shape(lambda: job.data(0))
+    return jax.eval_shape(lambda batch: batch, job.data(0))
 
 
-def _held_out_outlines(job: Job) -> list[Any]:
-    """Shapes and dtypes of the batches that will be evaluated: whole ones, and the last."""
+def _held_out_outlines(job: Job) -> list[tuple[str, Any]]:
+    """Which argument each batch to evaluate is from, its shapes and dtypes: whole ones, and the last."""
     outlines = []
-    for arrays, examples, batch_size in filter(None, (job.held_out, job.test)):
-        for size in filter(None, {batch_size, examples % batch_size}):
-            shapes = jax.tree.map(lambda x, n=size: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), arrays)
-            outlines.append(shapes)
+    for argument, held_out in (("evaluate_on", job.held_out), ("test_on", job.test)):
+        if held_out is None:
+            continue
+        for size in filter(None, {held_out.batch_size, held_out.examples % held_out.batch_size}):
+            outlines.append((argument, _batch_of(held_out.arrays, size)))
     return outlines
+
+
+def _batch_of(arrays: Any, size: int) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), arrays)

@@ -21,12 +21,14 @@ _LARGEST = np.iinfo(np.int32).max
 
 
 def steps(value: Any) -> jax.Array:
-    """A number of steps as int32 if it is an integer that fits, else as float32.
+    """A number of steps as int32 if it is a whole number that fits, else as float32.
 
-    A traced integer that does not fit stays at the largest int32, as the step count itself does.
+    A float of Python or NumPy counts as a whole number if it is one; an array keeps its kind. A
+    traced integer that does not fit stays at the largest int32, as the step count itself does.
     """
-    if isinstance(value, numbers.Integral) and abs(int(value)) > _LARGEST:
-        value = float(value)
+    if isinstance(value, (numbers.Integral, float, np.floating)) and not isinstance(value, Tracer):
+        number = float(value)
+        value = int(number) if number.is_integer() and abs(number) <= _LARGEST else number
     elif isinstance(value, (np.ndarray, jax.Array)) and _may_overflow(value.dtype):
         if isinstance(value, Tracer):
             value = jnp.clip(value, max(-_LARGEST, jnp.iinfo(value.dtype).min), _LARGEST)
@@ -36,6 +38,13 @@ def steps(value: Any) -> jax.Array:
     return jnp.asarray(value, kind)
 
 
+def alike(*values: Any) -> tuple[jax.Array, ...]:
+    """Numbers of steps in one dtype: int32 if all are whole, else float32."""
+    counts = [steps(value) for value in values]
+    whole = all(count.dtype == jnp.int32 for count in counts)
+    return tuple(counts if whole else (count.astype(jnp.float32) for count in counts))
+
+
 def check_steps(call: str, argument: str, value: ScalarLike, *, positive: bool = False) -> None:
     """Requires a number of steps: >= 0, or > 0; it may be a tracer."""
     _check.number(call, argument, value, low=0, open_low=positive)
@@ -43,8 +52,8 @@ def check_steps(call: str, argument: str, value: ScalarLike, *, positive: bool =
 
 def passed(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Array, jax.Array]:
     """Steps done and steps left at `count` of a span of `total` steps from `begin`, both clipped."""
-    span = steps(total)
-    done = jnp.clip(steps(count) - steps(begin), 0, span)
+    now, start, span = alike(count, begin, total)
+    done = jnp.clip(now - start, 0, span)
     return done, span - done
 
 

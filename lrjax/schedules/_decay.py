@@ -180,8 +180,8 @@ def exponential_decay(
         _check.number(call, "end_value", end_value)
 
     def at(count: Any) -> jax.Array:
-        begin, span = _clock.steps(transition_begin), _clock.steps(transition_steps)
-        done = jnp.maximum(_clock.steps(count) - begin, 0)
+        now, begin, span = _clock.alike(count, transition_begin, transition_steps)
+        done = jnp.maximum(now - begin, 0)
         safe = jnp.where(span > 0, span, 1)
         periods = done // safe if staircase else done.astype(jnp.float32) / safe.astype(jnp.float32)
         moves = (span > 0) & (_clock.scalar(decay_rate) > 0)

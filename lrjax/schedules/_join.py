@@ -66,12 +66,17 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
     def select(count: Any) -> jax.Array:
         index = jnp.zeros((), jnp.int32)
         for boundary in boundaries:
-            index += _clock.steps(count) >= _clock.steps(boundary)
+            now, start = _clock.alike(count, boundary)
+            index += (now >= start).astype(jnp.int32)
         return index
 
     def at_one(count: jax.Array) -> jax.Array:
         def branch(part: Schedule, start: ScalarLike) -> Callable[[jax.Array], jax.Array]:
-            return lambda count: part.at(jnp.maximum(_clock.steps(count) - _clock.steps(start), 0))
+            def local(count: jax.Array) -> jax.Array:
+                now, begin = _clock.alike(count, start)
+                return part.at(jnp.maximum(now - begin, 0))
+
+            return local
 
         branches = [branch(part, start) for part, start in zip(parts, starts, strict=True)]
         return _run_selected(select(count), branches, count)

@@ -69,9 +69,8 @@ def warmup_cosine_decay_schedule(
     def at(count: Any) -> jax.Array:
         first, peak, end = (_clock.scalar(x) for x in (init_value, peak_value, end_value))
         done, left = _clock.progress(count, 0, warmup_steps)
-        span = _clock.steps(decay_steps) - _clock.steps(warmup_steps)
-        factor = cosine_factor(count, warmup_steps, span, exponent)
-        rising = _clock.steps(count) < _clock.steps(warmup_steps)
-        return jnp.where(rising, first * left + peak * done, end + (peak - end) * factor)
+        now, warmup, horizon = _clock.alike(count, warmup_steps, decay_steps)
+        factor = cosine_factor(now, warmup, horizon - warmup, exponent)
+        return jnp.where(now < warmup, first * left + peak * done, end + (peak - end) * factor)
 
     return from_closed_form(at)

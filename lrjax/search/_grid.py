@@ -71,6 +71,8 @@ def _values(call: str, name: Any, values: Any) -> list[Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray, jax.Array)) and value.ndim == 0:
         return value.item()
+    if isinstance(value, numbers.Real) and not isinstance(value, (bool, int, float)):
+        return float(value)  # a fraction, say
     return value
 
 
@@ -97,7 +99,7 @@ def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
     """Requires that no two points train the same: numbers are compared as float32, as they are trained."""
     seen: dict[Any, Mapping[str, Any]] = {}
     for point in found:
-        key = tuple(_identity(value) for value in point.values())
+        key = tuple(_identity(point[name]) for name in found[0])
         if key in seen:
             twice = ", ".join(f"{name}={value!r}" for name, value in point.items()) or "no hyperparameters"
             raise _check.fail(call, "grid", "points that differ (in float32)", f"{twice} twice")

@@ -35,13 +35,14 @@ class MaskedState(NamedTuple):
     inner_state: Any
 
 
-def masked(inner: Any, mask: MaskTree) -> GradientTransformation:
+def masked(inner: Any, mask: MaskTree, *, mask_compatible_extra_args: bool = False) -> GradientTransformation:
     """Applies a transformation to some leaves and leaves the others as they are.
 
     Args:
       inner: The transformation: anything with `init` and `update`.
       mask: A tree of bools shaped like the parameters, or a prefix of them, True where `inner`
         applies; or a callable that makes one from parameters or updates. Static.
+      mask_compatible_extra_args: Whether extra keywords shaped like the updates are masked too. Static.
 
     Returns:
       A `GradientTransformation` with a `MaskedState`.
@@ -71,6 +72,12 @@ def masked(inner: Any, mask: MaskTree) -> GradientTransformation:
     def update(updates: Updates, state: MaskedState, params: Params | None = None, **extra: Any) -> Any:
         keep = tree_of(updates)
         hidden_params = None if params is None else _hide(keep, params)
+        if mask_compatible_extra_args:
+            shape = jax.tree.structure(updates)
+            extra = {
+                name: _hide(keep, value) if jax.tree.structure(value) == shape else value
+                for name, value in extra.items()
+            }
         changed, inner_state = inner.update(_hide(keep, updates), state.inner_state, hidden_params, **extra)
         merged = jax.tree.map(lambda m, new, old: new if m else old, keep, changed, updates)
         return merged, MaskedState(inner_state)

@@ -164,7 +164,7 @@ def test_failed_seeds_do_not_widen_the_margin():
 def test_the_edge_is_the_lowest_rate_from_which_on_all_fail(final, edge):
     answer = judged(final)
     assert answer.divergence_edge == edge
-    text = f"; from {edge:.3g} on training diverges" if edge else "diverges"
+    text = f"; from {edge:.3g} on training fails" if edge else "training fails"
     assert (text in answer.recommendation) == (edge is not None)
 
 
@@ -355,7 +355,7 @@ def test_the_recommendation_says_rate_loss_plateau_and_edge():
     answer = judged([[1.01] * 3, [1] * 3, [4] * 3, [NAN] * 3])
     assert answer.recommendation == (
         "Use learning_rate = 0.1: median held-out loss 1 over 3 seeds; "
-        "rates from 0.01 to 0.1 do as well; from 10 on training diverges."
+        "rates from 0.01 to 0.1 do as well; from 10 on training fails."
     )
 
 
@@ -370,13 +370,13 @@ def lines(data):
 def test_the_table_has_a_row_a_point_and_marks():
     data = measured({"learning_rate": RATES}, [[1.01, 1.01], [1, 1], [12, 4], [NAN, NAN]], accuracy=True)
     text = lines(data)
-    assert text[0].split() == ["learning_rate", "held-out", "loss", "[range]", "accuracy", "diverged"]
+    assert text[0].split() == ["learning_rate", "held-out", "loss", "[range]", "accuracy", "failed"]
     assert set(text[1]) == {"-", " "}
     assert text[2].split() == ["~", "0.01", "1.01", "[1.01,", "1.01]", "0.9495"]
     assert text[3].split() == ["*", "0.1", "1", "[1,", "1]", "0.95"]
     assert text[4].split(maxsplit=5)[:5] == ["1", "8", "[4,", "12]", "0.6"]
     assert text[4].endswith("1/2 worse than at the start")
-    assert text[5].split() == ["10", "-", "-", "2/2"]
+    assert text[5].split() == ["10", "-", "-", "2/2", "diverged"]
 
 
 def test_the_columns_line_up():
@@ -390,7 +390,7 @@ def test_the_columns_line_up():
 def test_different_failures_are_counted_apart():
     data = measured({"learning_rate": [0.1, 1.0]}, [[1] * 4, [NAN, 12, 3, 3]])
     data.held_out["loss"][1, 2, -1] = NAN
-    assert lines(data)[3].endswith("1/4, 1/4 worse than at the start, 1/4 not finite")
+    assert lines(data)[3].endswith("1/4 diverged, 1/4 worse than at the start, 1/4 not finite")
 
 
 def test_the_recommendation_is_the_last_line_and_warnings_stand_above():
@@ -427,7 +427,7 @@ def test_long_names_and_values_widen_their_column():
     text = lines(measured({"learning_rate": [0.1, 1.0], name: [value, "b"]}, [[1], [2]]))
     assert name in text[0]
     assert value in text[2]
-    assert len(text[2]) == len(text[1].rstrip()) - len("  diverged")
+    assert len(text[2]) == len(text[1].rstrip()) - len("  failed")
 
 
 def test_object_columns_print_as_they_are():

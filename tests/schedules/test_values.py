@@ -404,3 +404,12 @@ def test_before_the_first_step_the_value_is_the_first(count):
     assert float(lrjax.linear_schedule(1.0, 0.0, 10)(count)) == 1.0
     assert float(lrjax.cosine_decay_schedule(1.0, 10)(count)) == 1.0
     assert float(lrjax.join_schedules([lrjax.linear_schedule(0.5, 0.0, 10), 1.0], [3])(count)) == 0.5
+
+
+def test_whole_floats_count_as_integers():
+    linear = lrjax.linear_schedule(1.0, 0.0, 10, transition_begin=2e7)
+    np.testing.assert_allclose([linear(20_000_000 + t) for t in range(4)], [1.0, 0.9, 0.8, 0.7], rtol=1e-6)
+    joined = lrjax.join_schedules([lrjax.constant_schedule(1.0), lrjax.linear_schedule(1.0, 0.0, 10)], [2e7])
+    np.testing.assert_allclose([joined(20_000_000 + t) for t in range(4)], [1.0, 0.9, 0.8, 0.7], rtol=1e-6)
+    cosine = lrjax.warmup_cosine_decay_schedule(0.0, 1.0, 2e7, 2e7 + 10)
+    assert abs(float(cosine(20_000_005)) - 0.5) < 1e-6

@@ -557,3 +557,11 @@ def test_a_metric_that_is_no_number_is_named(value):
     data = lrjax.batches(np.zeros(4), batch_size=4)
     with pytest.raises(TypeError, match=r"`Trial\(update=\.\.\.\)` must be .* got 'odd' of type"):
         lrjax.sweep(trial, {"learning_rate": [0.1]}, data, steps=2, progress=False)
+
+
+def test_points_are_compared_by_name_not_by_order():
+    trial = lrjax.Trial(lambda key, h: jnp.float32(1.0), lambda x, b, h: ({"loss": x * h["a"] * h["b"]}, x))
+    with pytest.raises(ValueError, match="twice"):
+        lrjax.sweep(trial, [{"a": 0.1, "b": 0.2}, {"b": 0.2, "a": 0.1}], DATA, steps=2, progress=False)
+    with pytest.raises(Trained):  # these differ: they are trained
+        lrjax.sweep(trial, [{"a": 0.1, "b": 0.2}, {"b": 0.1, "a": 0.2}], DATA, steps=2, progress=False)
