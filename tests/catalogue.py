@@ -45,8 +45,7 @@ class Row:
       optax_float32_rtol: The same from optax in float32.
       optax_float64_rtol: The same in float64.
       wide_fields: State fields kept in float32 where optax keeps half precision.
-      absent: Arguments of optax's that are not there.
-      departures: What differs from optax on purpose -> why: `wide_fields`, `absent`, the rest.
+      departures: What differs from optax on purpose -> why: `wide_fields`, the rest.
     """
 
     name: str
@@ -66,7 +65,6 @@ class Row:
     optax_float32_rtol: float = 1e-6
     optax_float64_rtol: float = 1e-11
     wide_fields: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
     departures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -419,8 +417,6 @@ CATALOGUE: tuple[Row, ...] = (
         numbers={"decay": (0.9, 0.5)},
         required=("decay",),
         optax=lambda decay: optax.masked(optax.trace(decay), _matrices),
-        absent=("mask_compatible_extra_args",),
-        departures={"mask_compatible_extra_args": "extra keywords reach the inner transformation whole"},
     ),
     Row(
         "stateless",

@@ -512,3 +512,19 @@ def test_tracers_pass_every_check_but_that_of_their_shape(call: str, argument: s
     with pytest.raises(TypeError, match=r"shape \(3,\)"):
         jax.eval_shape(make, jax.ShapeDtypeStruct((3,), jnp.float32))
     assert expected
+
+
+def test_masked_hides_extra_keywords_shaped_like_the_updates_on_request():
+    seen = []
+
+    def update(updates, state, params=None, **extra):
+        seen.append(extra)
+        return updates, state
+
+    inner = lrjax.GradientTransformation(lambda params: (), update)
+    tree = {"w": 1.0, "b": 2.0}
+    for compatible in (False, True):
+        tx = lrjax.masked(inner, {"w": True, "b": False}, mask_compatible_extra_args=compatible)
+        tx.update(tree, tx.init(tree), tags={"w": "kernel", "b": "bias"}, value=0.5)
+    assert seen[0] == {"tags": {"w": "kernel", "b": "bias"}, "value": 0.5}
+    assert seen[1] == {"tags": {"w": "kernel", "b": lrjax.MaskedNode()}, "value": 0.5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -109,18 +110,20 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
     precision = jax.config.values["jax_default_matmul_precision"] or "highest"
     with jax.default_matmul_precision(precision), jax.debug_nans(False), jax.debug_infs(False):
         groups = _points.group(job.points, job.trial.static)
+        batch = _batch_outline(job)
         frames = _preflight.check_points(
-            job.trial, groups, member_key(job.key, 0), _batch_outline(job), _held_out_outlines(job)
+            job.trial, groups, member_key(job.key, 0), batch, _held_out_outlines(job)
         )
         tracing = time.perf_counter() - began
         books = _Books(job)
+        chunks = list(_chunks(job, _longest_chunk(job, batch)))
         programs = [
             Program(job.trial, group.static, frame, job.data, _batched(job))
             for group, frame in zip(groups, frames, strict=True)
         ]
         try:
             for group, program in zip(groups, programs, strict=True):
-                _train_group(job, group, program, books, on_chunk)
+                _train_group(job, group, program, chunks, books, on_chunk)
         except KeyboardInterrupt:
             books.interrupt()
     compiling = tracing + sum(program.seconds_compiling for program in programs)
@@ -128,13 +131,18 @@ def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
 
 
 def _train_group(
-    job: Job, group: _points.Group, program: Program, books: _Books, on_chunk: Callable[[Progress], None]
+    job: Job,
+    group: _points.Group,
+    program: Program,
+    chunks: Sequence[tuple[int, int, int]],
+    books: _Books,
+    on_chunk: Callable[[Progress], None],
 ) -> None:
     rows = np.array(group.members)
     numbers = {name: jnp.asarray(values) for name, values in group.numeric.items()}
     members = program.start(jnp.stack([member_key(job.key, s) for s in range(job.seeds)]), numbers)
     _evaluate(job, program, members, 0, rows, books)
-    for first, stop, length in _chunks(job):
+    for first, stop, length in chunks:
         selected = _selected(job, first, stop, length)
         members, metrics = program.advance(members, numbers, selected, first, stop)
         books.record(rows, first, stop, jax.device_get(metrics), np.asarray(members.diverged_at))
@@ -243,10 +251,10 @@ class _Books:
         return tables.setdefault(name, np.full((*self._shape, length), np.nan, np.float32))
 
 
-def _chunks(job: Job) -> Iterator[tuple[int, int, int]]:
+def _chunks(job: Job, longest: int) -> Iterator[tuple[int, int, int]]:
     """First step, stop and padded length of each chunk; one length, so one program."""
     every = min(job.evaluate_every, job.steps)
-    pieces = -(-every // _longest_chunk(job))
+    pieces = -(-every // longest)
     length = -(-every // pieces)
     for begin in range(0, job.steps, every):
         end = min(begin + every, job.steps)
@@ -254,10 +262,11 @@ def _chunks(job: Job) -> Iterator[tuple[int, int, int]]:
             yield first, min(first + length, end), length
 
 
-def _longest_chunk(job: Job) -> int:
+def _longest_chunk(job: Job, batch: Any) -> int:
+    """Steps per chunk at most; where batches are made on the host, as many as memory can hold."""
     if job.data.on_device:
         return _LONGEST_CHUNK
-    bytes_per_step = sum(np.asarray(x).nbytes for x in jax.tree.leaves(job.data(0)))
+    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch))
     bytes_per_step *= job.seeds if _batched(job) else 1
     return min(_LONGEST_CHUNK, max(1, _LARGEST_CHUNK // max(1, bytes_per_step)))
 

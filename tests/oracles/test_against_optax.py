@@ -67,21 +67,12 @@ def test_float64_trajectory_with_other_numbers_is_optaxs(row: Row) -> None:
 
 @pytest.mark.parametrize("public", PUBLIC)
 def test_signature_is_optaxs(public: str) -> None:
-    absent = {name for row in CATALOGUE if row.public == public for name in row.absent}
 
     def arguments(function: Any) -> list[Any]:
         parameters = inspect.signature(function).parameters.values()
-        return [(p.name, p.kind, p.default) for p in parameters if p.name not in absent]
+        return [(p.name, p.kind, p.default) for p in parameters]
 
     assert arguments(getattr(lrjax, public)) == arguments(getattr(optax, public))
-
-
-def test_every_absent_argument_is_optaxs_and_documented() -> None:
-    for row in CATALOGUE:
-        for name in row.absent:
-            assert name in inspect.signature(getattr(optax, row.public)).parameters
-            assert name not in inspect.signature(getattr(lrjax, row.public)).parameters
-            assert name in row.departures, f"{row.name}: say why `{name}` is not offered"
 
 
 def test_adadelta_without_a_rate_descends_where_optaxs_climbs() -> None:
