@@ -69,8 +69,11 @@ class SweepData:
 
     Example:
       >>> import lrjax
-      >>> "diverged_at" in lrjax.results.SweepData.__dataclass_fields__
-      True
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> isinstance(sweep, lrjax.results.SweepData), sweep.diverged_at.tolist()
+      (True, [[-1], [-1]])
     """
 
     points: dict[str, np.ndarray]

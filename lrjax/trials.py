@@ -26,12 +26,13 @@ class Trial(NamedTuple):
     every step of a sweep; numbers arrive traced, strings, bools, None and callables as they are.
 
     Attributes:
-      init: `init(key, hyperparams) -> state`, a pytree. Leaves that are not arrays are held static.
+      init: `init(key, hyperparams) -> state`, a pytree. Leaves that are not arrays are held static
+        (a Python number that a step changes counts as an array).
       update: `update(state, batch, hyperparams) -> (metrics, state)`. `metrics` is a dict of
         scalars with at least "loss", measured before the step.
       evaluate: `evaluate(state, batch) -> metrics`, means over the batch's examples; or None.
       observe: `observe(state, held_out_metrics) -> state`, hands held-out metrics to what depends
-        on them; or None.
+        on them, after each evaluation that follows training; or None.
       static: Names of numeric hyperparameters that `init` and `update` need as Python numbers,
         such as a memory size. Points that differ in them get a program each.
 

@@ -35,8 +35,11 @@ class Answer:
 
     Example:
       >>> import lrjax
-      >>> "plateau" in lrjax.answer.Answer.__dataclass_fields__
-      True
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> sweep.answer.learning_rate, sweep.answer.divergence_edge
+      (0.03, None)
     """
 
     learning_rate: float | None
@@ -65,8 +68,12 @@ def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
 
     Example:
       >>> import lrjax
-      >>> lrjax.answer.final_losses.__name__
-      'final_losses'
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> final, first, name = lrjax.answer.final_losses(sweep)
+      >>> final.shape, bool((final < first).all()), name
+      ((2, 1), True, 'training loss')
     """
     if "loss" in data.held_out:
         losses = data.held_out["loss"].astype(float)

@@ -23,8 +23,11 @@ def summary(data: SweepData, answer: Answer) -> str:
 
     Example:
       >>> import lrjax
-      >>> lrjax.answer.summary.__name__
-      'summary'
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> lrjax.answer.summary(sweep, sweep.answer).splitlines()[-1][:24]
+      'Use learning_rate = 0.03'
     """
     rows = [_header(data, answer), *(_row(data, answer, i) for i in range(len(answer.scores)))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -33,8 +33,12 @@ def sweep_figure(data: SweepData, answer: Answer) -> Axes:
 
     Example:
       >>> import lrjax
-      >>> lrjax.plot.sweep_figure.__name__
-      'sweep_figure'
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> ax = lrjax.plot.sweep_figure(sweep, sweep.answer)
+      >>> [panel.get_xlabel() for panel in ax.figure.axes[:2]]
+      ['learning rate', 'step']
     """
     _check_rates(data)
     figure, (left, right) = _pyplot().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
@@ -66,8 +70,11 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
 
     Example:
       >>> import lrjax
-      >>> lrjax.plot.basin.__name__
-      'basin'
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> lrjax.plot.basin(sweep, sweep.answer).get_xscale()
+      'log'
     """
     _check_rates(data)
     ax = _axes(ax)
@@ -114,8 +121,11 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
 
     Example:
       >>> import lrjax
-      >>> lrjax.plot.curves.__name__
-      'curves'
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> len(lrjax.plot.curves(sweep, sweep.answer).lines)  # a line a point, and the chosen one
+      3
     """
     ax = _axes(ax)
     held_out = "loss" in data.held_out
