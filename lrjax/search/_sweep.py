@@ -153,8 +153,8 @@ def sweep(
 
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
-      ValueError: If a number is out of its range, or a rate of the grid is not finite and > 0, or
-        twice in it.
+      ValueError: If a number is out of its range, a rate of the grid is not finite and > 0, or
+        twice in it, or `name` is not in it.
       OSError: If `directory` cannot be written.
 
     Example:
@@ -174,6 +174,9 @@ def sweep(
         hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
         raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
     points = _grid.points(call, grid, name)
+    if name != "learning_rate" and name not in points[0]:
+        expected = f"one of the grid's names, {', '.join(map(repr, points[0]))}"
+        raise _check.fail(call, "name", expected, repr(name))
     data = as_data(call, "data", data)
     steps = _check.integer(call, "steps", steps, low=1)
     seeds = _check.integer(call, "seeds", seeds, low=1)

@@ -565,3 +565,11 @@ def test_points_are_compared_by_name_not_by_order():
         lrjax.sweep(trial, [{"a": 0.1, "b": 0.2}, {"b": 0.2, "a": 0.1}], DATA, steps=2, progress=False)
     with pytest.raises(Trained):  # these differ: they are trained
         lrjax.sweep(trial, [{"a": 0.1, "b": 0.2}, {"b": 0.1, "a": 0.2}], DATA, steps=2, progress=False)
+
+
+def test_a_name_that_is_not_in_the_grid_is_refused():
+    trial = lrjax.Trial(lambda key, h: jnp.float32(1.0), lambda x, b, h: ({"loss": x * h["peak"]}, x))
+    with pytest.raises(
+        ValueError, match=r"`sweep\(name=\.\.\.\)` must be one of the grid's names, 'peak', got 'paek'"
+    ):
+        lrjax.sweep(trial, {"peak": [0.1]}, DATA, steps=2, name="paek", progress=False)
