@@ -115,10 +115,10 @@ def test_optimizers_of_other_libraries_sweep_as_they_are(optimizer):
 
 def test_test_data_that_does_not_fit_is_refused_before_training():
     def update(x, batch, hyperparams):
-        raise_if_trained.append(batch.shape)
+        traced.append(batch.shape)
         return {"loss": x**2}, x * hyperparams["learning_rate"]
 
-    raise_if_trained: list = []
+    traced: list = []
     trial = lrjax.Trial(
         lambda key, hyperparams: jnp.float32(1.0),
         update,
@@ -126,7 +126,7 @@ def test_test_data_that_does_not_fit_is_refused_before_training():
     )
     with pytest.raises(TypeError, match="dot_general"):
         run_trial(trial, evaluate_on=np.zeros((4, 3)), test_on=np.zeros((4, 5)))
-    assert len(raise_if_trained) <= 2  # the preflight traces each point and the group, nothing else
+    assert len(traced) <= 2  # the preflight traces each point and the group, nothing else
 
 
 def run_trial(trial, **options):
