@@ -5,7 +5,7 @@ learning rates at once in one compiled program.
 """
 
 from lrjax import answer, plot, results, tasks
-from lrjax.data import Batches, Data, FromFunction, batches, from_function
+from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
     ScaledScheduleState,
@@ -51,7 +51,16 @@ from lrjax.schedules import (
     linear_schedule,
     warmup_cosine_decay_schedule,
 )
-from lrjax.search import Sweep, find_learning_rate, load, sweep
+from lrjax.search import (
+    Sweep,
+    find_learning_rate,
+    hyperband,
+    load,
+    median_stopping,
+    successive_halving,
+    sweep,
+    top_k,
+)
 from lrjax.transform import (
     EmptyState,
     GradientTransformation,
@@ -101,6 +110,7 @@ __all__ = [
     "answer",
     "apply_updates",
     "batches",
+    "cached",
     "chain",
     "constant_schedule",
     "cosine_decay_schedule",
@@ -109,12 +119,14 @@ __all__ = [
     "from_function",
     "get_learning_rate",
     "get_learning_rates",
+    "hyperband",
     "identity",
     "join_schedules",
     "linear_schedule",
     "lion",
     "load",
     "masked",
+    "median_stopping",
     "plot",
     "results",
     "rmsprop",
@@ -129,8 +141,10 @@ __all__ = [
     "set_learning_rate",
     "sgd",
     "stateless",
+    "successive_halving",
     "sweep",
     "tasks",
+    "top_k",
     "trace",
     "trial",
     "warmup_cosine_decay_schedule",

@@ -56,6 +56,8 @@ class ScaleByLearningRateState(NamedTuple):
     learning_rate: jax.Array
     override: jax.Array
 
+    unset_where_not_finite = ("override",)  # a sweep does not take these for divergence
+
 
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule | Schedule | None = None, *, flip_sign: bool = True

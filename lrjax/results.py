@@ -18,8 +18,9 @@ import numpy as np
 
 from lrjax import _check
 
-FORMAT = 1
+FORMAT = 2
 _METRICS = ("metrics", "held_out", "test")
+_ARRAYS = ("recorded_steps", "held_out_steps", "diverged_at", "stopped_at", "causes", "leaves")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Cost:
       seconds_compiling: Seconds spent tracing and compiling.
       seconds_probing: Seconds spent choosing how to run.
       seconds_running: Seconds spent training and evaluating.
+      member_steps_wasted: Those of the used ones that members took which were given up later (diverged,
+        or dropped by an allocation), and those that were taken again with another horizon.
+      member_steps_reused: Those of the used ones that a directory held already.
 
     Example:
       >>> from lrjax.results import Cost
-      >>> Cost(100, 100, 1.0, 0.0, 2.0).seconds_running
-      2.0
+      >>> cost = Cost(100, 400, 1.0, 0.0, 2.0)
+      >>> cost.member_steps_saved, cost.seconds_saved
+      (300, 6.0)
     """
 
     member_steps_used: int
@@ -44,6 +49,81 @@ class Cost:
     seconds_compiling: float
     seconds_probing: float
     seconds_running: float
+    member_steps_wasted: int = 0
+    member_steps_reused: int = 0
+
+    @property
+    def member_steps_saved(self) -> int:
+        """Training steps of the full grid that were not computed."""
+        return self.member_steps_full - self.member_steps_used
+
+    @property
+    def seconds_saved(self) -> float:
+        """What they would have taken at the measured speed."""
+        return self._seconds(self.member_steps_saved)
+
+    @property
+    def seconds_wasted(self) -> float:
+        """What the wasted steps took at the measured speed."""
+        return self._seconds(self.member_steps_wasted)
+
+    def _seconds(self, member_steps: int) -> float:
+        return self.seconds_running * member_steps / max(1, self.member_steps_used)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the members of a sweep are run, and why so.
+
+    Attributes:
+      members: "pool" (each member is a program run of its own, from one thread per core),
+        "sequential" (the same, one after the other), "vmap" (all members in one program), "unrolled"
+        (all in one program, written out one by one), "mapped" (one after the other in one program).
+      steps: "scan" (a chunk of steps is one loop in the program), "unrolled" (a few steps are written
+        out in a program without a loop), "dispatch" (each step is a program run).
+      width: Members per seed that one program trains at most; None for all.
+      lean: Whether members are trained without a copy of their state to go back to.
+      canonical: Whether convolutions are rewritten to the layout that is fast inside of loops.
+      devices: Devices that the members are laid out over.
+      threads: Threads that run programs at the same time.
+      why: What spoke for it.
+      measured: Seconds per member-step of every plan that was tried, by its name.
+
+    Example:
+      >>> from lrjax.results import Plan
+      >>> str(Plan("vmap"))
+      'vmap/scan'
+    """
+
+    members: str
+    steps: str = "scan"
+    width: int | None = None
+    lean: bool = False
+    canonical: bool = False
+    devices: int = 1
+    threads: int = 1
+    why: str = ""
+    measured: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """Whether each member runs in a program of its own."""
+        return self.members in ("pool", "sequential")
+
+    def __str__(self) -> str:
+        """Its short name."""
+        parts = [self.members, self.steps, *([str(self.width)] if self.width else [])]
+        return "/".join(parts) + (" on " + str(self.devices) + " devices" if self.devices > 1 else "")
+
+    def summary(self) -> str:
+        """What was chosen, why, and what was measured: a few lines of text."""
+        extras = [f"{self.threads} threads"] if self.threads > 1 else []
+        extras += ["lean"] * self.lean + ["canonical convolutions"] * self.canonical
+        lines = [f"{self}{' (' + ', '.join(extras) + ')' if extras else ''}: {self.why}"]
+        lines += [
+            f"  {name}: {1e6 * seconds:.4g} us per member-step" for name, seconds in self.measured.items()
+        ]
+        return "\n".join(lines)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,9 +143,17 @@ class SweepData:
       diverged_at: int `[points, seeds]`, the step at which a member went non-finite, -1 for never.
       stopped_at: int `[points, seeds]`, the step before which a member was stopped, -1 for never.
       cost: What it took.
-      plan: How the members were run.
+      plan: How the members were run, why so, and what was measured to choose.
       name: The hyperparameter that is the learning rate.
       steps: Updates per member.
+      causes: str `[points, seeds]`, what was first not finite of a member that diverged: "loss",
+        "gradient", "parameters" (any part of its state), or "blow-up" of a loss that stayed finite.
+      leaves: str `[points, seeds]`, where: the path of the first leaf that was not finite.
+      rungs: For each time an allocation chose: the step, the losses `[points, seeds]` it chose by, and
+        which points it kept, `[points]`.
+      settings: How the sweep was asked for, as far as that is not in `points`: key, order, ...
+      states: The trials' states that were asked for: "final" or "best" -> (point, seed index) -> state.
+        They are not stored with the rest.
 
     Example:
       >>> import lrjax
@@ -85,9 +173,14 @@ class SweepData:
     diverged_at: np.ndarray
     stopped_at: np.ndarray
     cost: Cost
-    plan: str
+    plan: Plan
     name: str
     steps: int
+    causes: np.ndarray
+    leaves: np.ndarray
+    rungs: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    states: dict[str, dict[tuple[int, int], Any]] = dataclasses.field(default_factory=dict)
 
 
 def write(data: SweepData, path: str | os.PathLike[str]) -> None:
@@ -110,13 +203,17 @@ def write(data: SweepData, path: str | os.PathLike[str]) -> None:
             arrays[f"points/{name}"] = values
     for field in _METRICS:
         arrays.update({f"{field}/{name}": values for name, values in getattr(data, field).items()})
-    for field in ("recorded_steps", "held_out_steps", "diverged_at", "stopped_at"):
+    for field in _ARRAYS:
         arrays[field] = getattr(data, field)
+    for number, (_, losses, kept) in enumerate(data.rungs):
+        arrays |= {f"rungs/{number}/losses": losses, f"rungs/{number}/kept": kept}
     about = {
         "format": FORMAT,
         "name": data.name,
         "steps": data.steps,
-        "plan": data.plan,
+        "plan": dataclasses.asdict(data.plan),
+        "rungs": [step for step, _, _ in data.rungs],
+        "settings": data.settings,
         "cost": dataclasses.asdict(data.cost),
         "points": points,
     }
@@ -156,34 +253,40 @@ def read(path: str | os.PathLike[str]) -> SweepData:
         raise _check.fail(
             "load", "path", "a stored sweep", f"a damaged {directory / 'sweep.json'}"
         ) from error
-    if found != FORMAT:
-        raise _check.fail(
-            "load", "path", f"a sweep stored in format {FORMAT}", f"format {found} at {directory}"
-        )
+    if found not in (1, FORMAT):
+        expected = f"a sweep stored in a format up to {FORMAT}"
+        raise _check.fail("load", "path", expected, f"format {found} at {directory}")
     try:
         # Opened here, since NumPy leaves its file open when that is no archive.
-        with (directory / "sweep.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = dict(stored)
+        with (directory / "sweep.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        if found == 1:
+            _from_format_1(about, arrays)
         points = {
             name: arrays[f"points/{name}"] if values is None else _object_array(values)
             for name, values in about["points"].items()
         }
-        return SweepData(
-            points=points,
-            recorded_steps=arrays["recorded_steps"],
-            held_out_steps=arrays["held_out_steps"],
-            diverged_at=arrays["diverged_at"],
-            stopped_at=arrays["stopped_at"],
-            cost=Cost(**about["cost"]),
-            plan=about["plan"],
-            name=about["name"],
-            steps=about["steps"],
-            **{field: _under(field, arrays) for field in _METRICS},
+        rungs = tuple(
+            (step, arrays[f"rungs/{number}/losses"], arrays[f"rungs/{number}/kept"])
+            for number, step in enumerate(about["rungs"])
         )
+        stored: dict[str, Any] = {field: arrays[field] for field in _ARRAYS}
+        stored |= {field: _under(field, arrays) for field in _METRICS}
+        stored |= {field: about[field] for field in ("name", "steps", "settings")}
+        cost, plan = Cost(**about["cost"]), Plan(**about["plan"])
+        return SweepData(points=points, rungs=rungs, cost=cost, plan=plan, **stored)
     except Exception as error:  # a zip or an array cut short raises whatever its reader meets first
         raise _check.fail(
             "load", "path", "a stored sweep", f"a damaged one at {directory}: {error}"
         ) from error
+
+
+def _from_format_1(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Adds what format 1 did not hold."""
+    about["plan"] = {"members": "vmap", "why": f"stored as {about['plan']}"}
+    about |= {"rungs": [], "settings": {}}
+    nothing = np.full(arrays["diverged_at"].shape, "")
+    arrays |= {"causes": nothing, "leaves": nothing}
 
 
 def check_writable(call: str, argument: str, path: str | os.PathLike[str]) -> Path:

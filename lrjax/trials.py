@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from lrjax import _check, _tree
 from lrjax._types import Metrics, OptState, Params
 from lrjax.learning_rate import get_learning_rates
 from lrjax.transform import apply_updates, with_extra_args_support
+
+GRADIENT = "lrjax.gradient"  # what the names of marked gradients begin with
 
 
 class Trial(NamedTuple):
@@ -136,6 +140,8 @@ def trial(
         value, model_state, metrics = _read_loss(output, has_state)
         return value, (model_state, metrics)
 
+    slope = _traced_once(jax.value_and_grad(measure, has_aux=True))
+
     def build(hyperparams: Mapping[str, Any]) -> Any:
         _check_takes(optimizer, hyperparams)
         return with_extra_args_support(optimizer(**hyperparams))
@@ -155,7 +161,9 @@ def trial(
         def objective(params: Any) -> tuple[jax.Array, Any]:
             return measure(params, state.model_state, batch, key)
 
-        (value, (model_state, metrics)), grad = jax.value_and_grad(objective, has_aux=True)(state.params)
+        arguments = (state.params, state.model_state, batch, key)
+        (value, (model_state, metrics)), grad = slope(*arguments)
+        grad = named_gradient(grad)
         updates, opt_state = build(hyperparams).update(
             grad,
             state.opt_state,
@@ -179,6 +187,42 @@ def trial(
         return _read_evaluation(evaluate(*arguments, batch))
 
     return Trial(init, update, None if evaluate is None and takes_key else judge)
+
+
+def named_gradient(grad: Any) -> Any:
+    """The gradient itself, marked so that a sweep can tell where a member's gradient went non-finite.
+
+    `lrjax.trial` calls it. The `update` of a trial written by hand may too; it costs nothing.
+
+    Args:
+      grad: A pytree of arrays.
+
+    Returns:
+      The same tree.
+
+    Example:
+      >>> import jax, lrjax
+      >>> jax.grad(lambda x: lrjax.trials.named_gradient(x) ** 2)(3.0).item()
+      6.0
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, g: checkpoint_name(g, GRADIENT + jax.tree_util.keystr(path)), grad
+    )
+
+
+def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; where its arguments are arrays throughout, JAX keeps its trace.
+
+    Every point of a sweep is traced with its own numbers, which do not enter the loss: a trace that is
+    kept is not made again for each.
+    """
+    jitted = jax.jit(function)
+
+    def call(*arguments: Any) -> Any:
+        arrays = all(isinstance(leaf, (jax.Array, np.ndarray)) for leaf in jax.tree.leaves(arguments))
+        return (jitted if arrays else function)(*arguments)
+
+    return call
 
 
 def _takes_key(loss: Callable[..., Any], has_state: bool) -> bool:

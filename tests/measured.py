@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.results import Cost, SweepData, as_column
+from lrjax.results import Cost, Plan, SweepData, as_column
 from lrjax.search import Sweep
 
 STEPS = 100
@@ -49,7 +49,9 @@ def measured(
         "diverged_at": np.where(diverged, 50, -1),
         "stopped_at": np.full(final.shape, -1),
         "cost": Cost(final.size * STEPS, final.size * STEPS, 1.5, 0.0, 2.5),
-        "plan": "scan(vmap)",
+        "plan": Plan("vmap", why="made up"),
+        "causes": np.where(diverged, "loss", ""),
+        "leaves": np.full(final.shape, ""),
         "name": "learning_rate",
         "steps": STEPS,
     }

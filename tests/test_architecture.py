@@ -57,7 +57,7 @@ ROOMS["cli"] = BELOW | {"tasks"}
 ROOMS["__main__"] = {"cli"}
 
 NEVER = {"optax", "flax", "torch", "pickle"}  # oracles and peers; and nothing stored may execute
-ONLY_WHEN_CALLED = {"matplotlib", "sklearn"}  # extras
+ONLY_WHEN_CALLED = {"matplotlib", "sklearn", "orbax"}  # extras
 
 
 def modules_of(root):

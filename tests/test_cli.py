@@ -470,8 +470,7 @@ def no_training(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a member was started")
 
-    for name in ("start", "advance", "evaluate"):
-        monkeypatch.setattr(_program.Program, name, refuse)
+    monkeypatch.setattr(_program.Programs, "_compile", refuse)
 
 
 def other_files(directory):

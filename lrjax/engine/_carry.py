@@ -25,12 +25,19 @@ class Frame(NamedTuple):
       still: For each leaf its value if it is held still, or `ARRAY` if it is carried.
       paths: For each leaf where it stands.
       carried: Where Python numbers stand that a step changes; they are carried as arrays.
+      unset: Where numbers stand that may turn from finite to not finite, which means that they are unset.
     """
 
     structure: Any
     still: tuple[Any, ...]
     paths: tuple[str, ...]
     carried: frozenset[str] = frozenset()
+    unset: frozenset[str] = frozenset()
+
+    @property
+    def array_paths(self) -> tuple[str, ...]:
+        """Where the carried arrays stand."""
+        return tuple(path for path, leaf in zip(self.paths, self.still, strict=True) if leaf is ARRAY)
 
 
 class _Array:
@@ -59,7 +66,7 @@ def split(state: Any, carried: frozenset[str] = frozenset()) -> tuple[list[jax.A
             still.append(ARRAY)
         else:
             still.append(leaf)
-    return arrays, Frame(structure, tuple(still), paths, carried)
+    return arrays, Frame(structure, tuple(still), paths, carried, _unset(state))
 
 
 def merge(arrays: list[jax.Array], frame: Frame) -> Any:
@@ -114,18 +121,35 @@ def changing_numbers(frame: Frame, new: Frame) -> frozenset[str]:
     )
 
 
-def turned_bad(new: list[jax.Array], old: list[jax.Array], frame: Frame) -> jax.Array:
-    """Whether a finite number of the old state is not finite in the new one.
+def good(new: list[jax.Array], old: list[jax.Array], frame: Frame) -> jax.Array:
+    """Whether all numbers that are finite in the old state are finite in the new one, a bool scalar.
 
-    Numbers that were never finite (a best loss of infinity) do not count, nor does a learning rate's
-    override, which is not finite where it is released.
+    Numbers that were never finite (a best loss of infinity) do not count, nor those that may be unset.
     """
-    bad = jnp.zeros((), bool)
-    paths = (path for path, leaf in zip(frame.paths, frame.still, strict=True) if leaf is ARRAY)
-    for path, x, y in zip(paths, new, old, strict=True):
-        if jnp.issubdtype(x.dtype, jnp.inexact) and not path.endswith(".override"):
-            bad |= jnp.any(~jnp.isfinite(x) & jnp.isfinite(y))
-    return bad
+    verdict = jnp.ones((), bool)
+    for flag in good_leaves(new, old, frame):
+        verdict &= flag
+    return verdict
+
+
+def good_leaves(new: list[jax.Array], old: list[jax.Array], frame: Frame) -> list[jax.Array]:
+    """The same for each carried array."""
+    return [
+        jnp.all(jnp.isfinite(x) | ~jnp.isfinite(y))
+        if jnp.issubdtype(x.dtype, jnp.inexact) and path not in frame.unset
+        else jnp.ones((), bool)
+        for path, x, y in zip(frame.array_paths, new, old, strict=True)
+    ]
+
+
+def _unset(state: Any) -> frozenset[str]:
+    """Where a state's class says that a field may be unset (`unset_where_not_finite`)."""
+
+    def names(node: Any) -> tuple[str, ...]:
+        return getattr(type(node), "unset_where_not_finite", ())
+
+    nodes = jax.tree_util.tree_leaves_with_path(state, is_leaf=lambda node: bool(names(node)))
+    return frozenset(f"{jax.tree_util.keystr(path)}.{name}" for path, node in nodes for name in names(node))
 
 
 def _strong(leaf: Any) -> jax.Array:

@@ -21,13 +21,15 @@ class Group(NamedTuple):
       members: The points' indices.
       static: Hyperparameters that select the program, by name.
       numeric: Hyperparameters that are numbers in it, by name: float32 or int32 `[points]`.
-      names: All hyperparameters, in the grid's order.
+      names: The hyperparameters that the trial gets, in the grid's order.
+      of_data: The hyperparameters that the data get.
     """
 
     members: tuple[int, ...]
     static: dict[str, Any]
     numeric: dict[str, np.ndarray]
     names: tuple[str, ...]
+    of_data: dict[str, Any]
 
     def hyperparams(self, position: int) -> dict[str, Any]:
         """The hyperparameters of one point of the group, concrete."""
@@ -35,35 +37,59 @@ class Group(NamedTuple):
         return {name: numbers[name] if name in numbers else self.static[name] for name in self.names}
 
 
-def group(points: Sequence[Mapping[str, Any]], static: Sequence[str]) -> list[Group]:
+def group(
+    points: Sequence[Mapping[str, Any]], static: Sequence[str], of_data: Sequence[str] = ()
+) -> list[Group]:
     """Points by the program they need, in the order of their first.
 
     Args:
-      points: The hyperparameters of each point, all with the same names.
+      points: The hyperparameters of each point.
       static: Names whose numbers must reach the trial as Python numbers.
+      of_data: Names that the data depend on; the trial gets them if they are static too.
 
     Raises:
       TypeError: If a value is neither a scalar, a bool, a string, None nor a callable.
     """
-    names = list(points[0])
-    plain = [{name: _plain(name, point[name]) for name in names} for point in points]
-    numeric = [name for name in names if name not in static and all(_is_number(p[name]) for p in plain)]
-    dtypes = {name: _dtype([p[name] for p in plain]) for name in numeric}
+    plain = [{name: _plain(name, value) for name, value in point.items()} for point in points]
+    values: dict[str, list[Any]] = {}
+    for point in plain:
+        for name, value in point.items():
+            values.setdefault(name, []).append(value)
+    numeric = {
+        name: _dtype(found)
+        for name, found in values.items()
+        if name not in static and name not in of_data and all(map(_is_number, found))
+    }
     groups: dict[Any, list[int]] = {}
     for index, point in enumerate(plain):
         key = tuple(
-            (name, type(point[name]), _hashable(point[name])) for name in names if name not in numeric
+            (name, *(() if name in numeric else (type(value), _hashable(value))))
+            for name, value in point.items()
         )
         groups.setdefault(key, []).append(index)
-    return [
-        Group(
-            members=tuple(members),
-            static={name: plain[members[0]][name] for name in names if name not in numeric},
-            numeric={name: np.array([plain[i][name] for i in members], dtypes[name]) for name in numeric},
-            names=tuple(names),
-        )
-        for members in groups.values()
-    ]
+    return [_group(tuple(members), plain, numeric, static, of_data) for members in groups.values()]
+
+
+def _group(
+    members: tuple[int, ...],
+    points: Sequence[Mapping[str, Any]],
+    numeric: Mapping[str, type],
+    static: Sequence[str],
+    of_data: Sequence[str],
+) -> Group:
+    first = points[members[0]]
+    names = tuple(name for name in first if name not in of_data or name in static)
+    return Group(
+        members=members,
+        static={name: first[name] for name in names if name not in numeric},
+        numeric={
+            name: np.array([points[i][name] for i in members], numeric[name])
+            for name in names
+            if name in numeric
+        },
+        names=names,
+        of_data={name: first[name] for name in of_data if name in first},
+    )
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,26 +15,45 @@ from lrjax.engine._points import Group
 from lrjax.trials import Trial
 
 
+class Checked(NamedTuple):
+    """What is known of a group's members before any is trained.
+
+    Attributes:
+      frame: What of their states is held still.
+      names: The names of their training metrics.
+    """
+
+    frame: _carry.Frame
+    names: tuple[str, ...]
+
+
 def check_points(
-    trial: Trial, groups: list[Group], key: jax.Array, batch: Any, held_out: Sequence[tuple[str, Any]]
-) -> list[_carry.Frame]:
+    trial: Trial,
+    groups: Sequence[Group],
+    key: jax.Array,
+    batches: Sequence[Any],
+    held_out: Sequence[tuple[str, Any]],
+    report: Callable[[int], None] = lambda done: None,
+) -> list[Checked]:
     """Traces every point with its concrete numbers, and each group with traced ones.
 
     Args:
       trial: The trial.
       groups: The points, by program.
       key: A member's key.
-      batch: The shapes and dtypes of a training batch.
+      batches: The shapes and dtypes of a training batch of each group.
       held_out: Those of the batches that will be evaluated, each with its argument's name.
+      report: Called with the number of points that are checked.
 
     Returns:
-      For each group, what of its members' states is held still.
+      For each group, what is known of its members.
 
     Raises:
       TypeError: If the trial breaks the protocol; the message names the function and the point.
       Exception: Whatever the trial raises for a point, with the point added as a note.
     """
-    for points in groups:
+    done = 0
+    for points, batch in zip(groups, batches, strict=True):
         for position in range(len(points.members)):
             hyperparams = points.hyperparams(position)
             numbers = {name: jnp.asarray(hyperparams[name]) for name in points.numeric}
@@ -45,18 +64,23 @@ def check_points(
                 shown = ", ".join(f"{name}={_text(value)}" for name, value in hyperparams.items())
                 error.add_note(f"at the point {shown or '(no hyperparameters)'}")
                 raise
-    return [_trace_group(trial, points, key, batch, held_out) for points in groups]
+            done += 1
+            report(done)
+    return [
+        _trace_group(trial, points, key, batch, held_out)
+        for points, batch in zip(groups, batches, strict=True)
+    ]
 
 
 def _trace_group(
     trial: Trial, points: Group, key: jax.Array, batch: Any, held_out: Sequence[tuple[str, Any]]
-) -> _carry.Frame:
+) -> Checked:
     numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in points.numeric.items()}
-    found: list[_carry.Frame] = []
+    found: list[Checked] = []
 
     def trace(numbers: Mapping[str, Any]) -> None:
         found.append(_trace(trial, {**points.static, **numbers}, key, batch, held_out))
-        hiding = _carry.hidden_tracer(found[-1])
+        hiding = _carry.hidden_tracer(found[-1].frame)
         if hiding is not None:
             raise TypeError(
                 f"`Trial.init` hides a traced value in {hiding}, which is not an array of its state: build "
@@ -78,12 +102,12 @@ def _trace(
     key: jax.Array,
     batch: Any,
     held_out: Sequence[tuple[str, Any]],
-) -> _carry.Frame:
+) -> Checked:
     """Traces a member's start, step and evaluation, and checks what they return."""
     carried: frozenset[str] = frozenset()
     while True:
         arrays, frame = _trace_start(trial, hyperparams, key, carried)
-        changing = _trace_step(trial, hyperparams, arrays, frame, batch)
+        changing, names = _trace_step(trial, hyperparams, arrays, frame, batch)
         if not changing:
             break
         carried |= changing
@@ -93,7 +117,7 @@ def _trace(
         except Exception as error:
             error.add_note(f"evaluating on a batch of `{argument}`")
             raise
-    return frame
+    return Checked(frame, names)
 
 
 def _trace_start(
@@ -111,9 +135,9 @@ def _trace_start(
 
 def _trace_step(
     trial: Trial, hyperparams: Mapping[str, Any], arrays: Any, frame: _carry.Frame, batch: Any
-) -> frozenset[str]:
-    """Checks a step; returns where Python numbers stand that it changes, to be carried instead."""
-    changing = []
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Checks a step; returns where Python numbers stand that it changes, to be carried, and its metrics."""
+    changing, names = [], []
 
     def step(arrays: list[jax.Array], batch: Any) -> None:
         output = trial.update(_carry.merge(arrays, frame), batch, hyperparams)
@@ -122,13 +146,14 @@ def _trace_step(
             raise _check.fail_type("Trial", "update", expected, type(output).__name__)
         metrics, state = output
         _check_metrics("update", metrics)
+        names.append(tuple(metrics))
         after, new_frame = _carry.split(state, frame.carried)
         changing.append(_carry.changing_numbers(frame, new_frame))
         if not changing[0]:
             _check_same("update", arrays, frame, after, new_frame)
 
     jax.eval_shape(step, arrays, batch)
-    return changing[0]
+    return changing[0], names[0]
 
 
 def _trace_evaluation(trial: Trial, arrays: Any, frame: _carry.Frame, batch: Any) -> None:

@@ -1,200 +1,339 @@
-"""The compiled program of a group of members: start, advance by a chunk of steps, evaluate.
+"""The compiled programs of a group: one member alone, or a grid of members in one program.
 
-Members are points x seeds: `vmap` over points of `vmap` over seeds, inside `scan` over steps. A
-batch has a seeds axis at most, so all points of a seed share it. Data are arguments, never
-constants.
+Data are arguments, never constants, and no hyperparameter that is a number is part of a program: one
+program serves all members.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lrjax.data import Data
-from lrjax.engine import _carry
-from lrjax.trials import Trial
+from lrjax.engine import _over
+from lrjax.engine._convolutions import canonical
+from lrjax.engine._member import Arrays, Member
+from lrjax.results import Plan
 
-PLAN = "scan(vmap)"
+_MOST_UNROLLED = 10  # steps
+_ADVANCE = ("member", "member", "shared", "shared", "shared")
 
 
-class Members(NamedTuple):
-    """The state of all members of a group; every array leads with `[points, seeds]`.
+class Chunk(NamedTuple):
+    """What a chunk of steps gives; for a grid every array leads with `[rows, columns]`.
 
     Attributes:
-      arrays: The arrays of the trials' states.
-      alive: Whether the member still trains.
-      diverged_at: int32, the step at which it went non-finite, or -1.
+      metrics: float32 `[steps, metrics]`; at least as many steps as were taken.
+      arrays: The state afterwards.
+      good: Whether all that was finite before still is.
+      still_at: int32, of a lean program: the step within the chunk whose loss or new state was not
+        finite, from which on the state is kept; -1 for none. None of any other program.
     """
 
-    arrays: list[jax.Array]
-    alive: jax.Array
-    diverged_at: jax.Array
+    metrics: jax.Array
+    arrays: Arrays
+    good: jax.Array
+    still_at: jax.Array | None = None
 
 
-class Program:
-    """The functions of one group, compiled on first use; `seconds_compiling` adds up what that took."""
+class HeldOut(NamedTuple):
+    """Arrays to evaluate on.
+
+    Attributes:
+      arrays: A tree of arrays with a leading example axis.
+      examples: How many examples there are.
+      batch_size: How many are evaluated at a time.
+    """
+
+    arrays: Any
+    examples: int
+    batch_size: int
+
+
+class Programs:
+    """The programs of one group, each compiled on first use.
+
+    Attributes:
+      member: The functions that are compiled.
+      plan: How they are put together.
+      length: The longest chunk, in steps.
+      unit: What all chunks are multiples of, in steps.
+      batched: Whether each seed has batches of its own.
+      mesh: The devices that rows are laid out over, or None.
+      seconds_compiling: What tracing and compiling took so far.
+    """
 
     def __init__(
-        self, trial: Trial, static: Mapping[str, Any], frame: _carry.Frame, data: Data, batched: bool
+        self, member: Member, plan: Plan, batched: bool, length: int, unit: int, mesh: Mesh | None
     ) -> None:
-        self._trial = trial
-        self._static = dict(static)
-        self._frame = frame
-        self._data = data
-        self._batched = batched
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self.member = member
+        self.plan = plan
+        self.length = length
+        self.unit = unit
+        self.mesh = mesh
         self.seconds_compiling = 0.0
+        self.batched = batched
+        self._unroll = _unrolled_steps(plan.steps, unit)
+        self._bound_is_free = jax.default_backend() == "cpu"  # a loop elsewhere asks the host for it
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._replicated: dict[int, Any] = {}
+        self._lock = threading.Lock()
 
-    def start(self, keys: jax.Array, numbers: Mapping[str, jax.Array]) -> Members:
-        """All members at step 0: `keys [seeds]`, `numbers[name] [points]`."""
-        return self._call("start", self._start, (keys, numbers))
+    # One member.
+
+    def start(self, key: jax.Array, numbers: Mapping[str, jax.Array]) -> Arrays:
+        """A member's state before its first step."""
+        return self._call(("start",), self.member.start, (key, numbers))
+
+    def advance_alone(
+        self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, count: int
+    ) -> Chunk:
+        """`count` steps of one member; `selected` leads with `length` steps, those after `count` unused."""
+        if self.plan.steps == "scan":
+            return self.replay(arrays, numbers, selected, count)
+        return self._in_pieces("alone", lambda f, kinds: f, self._gather, arrays, numbers, selected, count)
+
+    def replay(self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, count: int) -> Chunk:
+        """The same in one loop with its bound as an argument: any number of steps, one program."""
+        arguments = (arrays, numbers, self.member.data.arrays, selected, jnp.int32(count))
+        return self._call(("replay",), self._alone(), arguments)
+
+    def evaluate_alone(self, arrays: Arrays, held_out: HeldOut, name: str) -> jax.Array:
+        """Held-out metrics of one member, `[metrics]`; `name` tells sets of held-out data apart."""
+        return self._call(("evaluate alone", name), self._evaluation(held_out), (arrays, held_out.arrays))
+
+    def observe_alone(self, arrays: Arrays, measured: jax.Array) -> Arrays:
+        """One member that has been told its held-out metrics."""
+        return self._call(("observe alone",), self.member.observe, (arrays, measured))
+
+    def diagnose(
+        self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, offset: int
+    ) -> dict[str, jax.Array]:
+        """What is finite in the step at `offset` of a chunk, taken from the state before it."""
+
+        def function(arrays: Arrays, numbers: Any, data: Any, selected: Any, offset: jax.Array) -> Any:
+            batch = self.member.data.gather(data, _at(selected, offset))
+            return self.member.diagnose(arrays, batch, numbers)
+
+        arguments = (arrays, numbers, self.member.data.arrays, selected, jnp.int32(offset))
+        return self._call(("diagnose",), function, arguments)
+
+    # A grid of members. `size` tells grids of different sizes apart.
 
     def advance(
-        self, members: Members, numbers: Mapping[str, jax.Array], selected: Any, first: int, stop: int
-    ) -> tuple[Members, dict[str, jax.Array]]:
-        """Steps `first` to `stop`; returns the members and metrics `[steps, points, seeds]`.
+        self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, count: int, size: Any
+    ) -> Chunk:
+        """`count` steps of a grid; `selected` leads with steps, and with columns where they differ."""
+        if self.plan.steps != "scan":
+            return self._in_pieces(size, self._over, self._gather_columns, arrays, numbers, selected, count)
+        static = None if self._bound_is_free else count
+        arguments = self._grid_arguments(arrays, numbers, selected, count)
+        donated = (0,) if self.plan.lean else ()
+        return self._call(("advance", size, static), self._grid(static), arguments, donated)
 
-        `selected` leads with at least `stop - first` steps; those from `stop` on are not taken.
-        """
-        arguments = (members, numbers, self._data.arrays, selected, jnp.int32(first), jnp.int32(stop))
-        return self._call("advance", self._advance, arguments, donate=(0,))
+    def evaluate(self, arrays: Arrays, held_out: HeldOut, name: str, size: Any) -> jax.Array:
+        """Held-out metrics of a grid of members, `[rows, columns, metrics]`."""
+        kinds = ("member", "shared")
+        function = self._sharded(self._over(self._evaluation(held_out), kinds), kinds)
+        return self._call(("evaluate", name, size), function, (arrays, self._kept(held_out.arrays)))
 
-    def evaluate(self, members: Members, arrays: Any, examples: int, batch_size: int) -> dict[str, jax.Array]:
-        """Means over the examples, `[points, seeds]`, NaN for members that no longer train."""
+    def observe(self, arrays: Arrays, measured: jax.Array, size: Any) -> Arrays:
+        """A grid of members that have been told their held-out metrics."""
+        kinds = ("member", "member")
+        function = self._sharded(self._over(self.member.observe, kinds), kinds)
+        return self._call(("observe", size), function, (arrays, measured))
 
-        def function(members: Members, arrays: Any) -> dict[str, jax.Array]:
-            return self._evaluate(members, arrays, examples, batch_size)
+    def place(self, tree: Any) -> Any:
+        """A tree of arrays with leading rows, laid out over the devices."""
+        if self.mesh is None:
+            return tree
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec("member")))
 
-        return self._call(("evaluate", examples, batch_size), function, (members, arrays))
+    def replicate(self, tree: Any) -> Any:
+        """A tree of arrays, whole on every device."""
+        if self.mesh is None:
+            return tree
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
-    def observe(self, members: Members, metrics: dict[str, jax.Array]) -> Members:
-        """Members that have been told their held-out metrics, `[points, seeds]`."""
-        return self._call("observe", self._observe, (members, metrics), donate=(0,))
+    # How functions of one step become programs.
+
+    def _alone(self) -> Callable[..., Chunk]:
+        """A chunk of one member."""
+
+        def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: jax.Array) -> Chunk:
+            def one_step(t: jax.Array, carry: Any) -> Any:
+                arrays, table = carry
+                batch = self._gather(data, _at(selected, t))
+                arrays, metrics = self.member.step(arrays, batch, numbers)
+                return arrays, table.at[t].set(metrics)
+
+            table = jnp.full((self.length, len(self.member.names)), jnp.nan, jnp.float32)
+            end, table = jax.lax.fori_loop(0, count, one_step, (arrays, table))
+            return Chunk(table, end, self.member.good(end, arrays))
+
+        return advance
+
+    def _grid(self, static: int | None) -> Callable[..., Chunk]:
+        """A chunk of a grid."""
+        if self.plan.members == "mapped":
+            kinds = ("member", "member", "shared", "column", "shared")
+            each = _over.mapped(self._alone(), kinds, self.batched)
+
+            def function(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
+                by_column = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), selected)
+                return each(arrays, numbers, data, by_column if self.batched else selected, count)
+        else:
+            function = self._lean_loop(static) if self.plan.lean else self._loop(static)
+        return self._sharded(function, _ADVANCE)
+
+    def _loop(self, static: int | None) -> Callable[..., Chunk]:
+        step = self._over(self.member.step, ("member", "column", "member"))
+        good = self._over(self.member.good, ("member", "member"))
+
+        def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
+            def one_step(t: jax.Array, carry: Any) -> Any:
+                arrays, table = carry
+                batch = self._gather_columns(data, _at(selected, t))
+                arrays, metrics = step(arrays, batch, numbers)
+                return arrays, table.at[t].set(metrics)
+
+            bound = count if static is None else static
+            end, table = jax.lax.fori_loop(0, bound, one_step, (arrays, self._table(arrays)))
+            return Chunk(jnp.moveaxis(table, 0, 2), end, good(end, arrays))
+
+        return advance
+
+    def _lean_loop(self, static: int | None) -> Callable[..., Chunk]:
+        """A loop that tests every step, so that no state but the present one is needed."""
+        kinds = ("member", "member", "column", "member", "shared")
+        step = self._over(self._step_unless_bad, kinds)
+
+        def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
+            def one_step(t: jax.Array, carry: Any) -> Any:
+                arrays, still_at, table = carry
+                batch = self._gather_columns(data, _at(selected, t))
+                arrays, still_at, metrics = step(arrays, still_at, batch, numbers, t)
+                return arrays, still_at, table.at[t].set(metrics)
+
+            table = self._table(arrays)
+            still_at = jnp.full(table.shape[1:3], -1, jnp.int32)
+            bound = count if static is None else static
+            end, still_at, table = jax.lax.fori_loop(0, bound, one_step, (arrays, still_at, table))
+            return Chunk(jnp.moveaxis(table, 0, 2), end, still_at < 0, still_at)
+
+        return advance
+
+    def _step_unless_bad(
+        self, arrays: Arrays, still_at: jax.Array, batch: Any, numbers: Any, t: jax.Array
+    ) -> tuple[Arrays, jax.Array, jax.Array]:
+        new, metrics = self.member.step(arrays, batch, numbers)
+        loss = metrics[self.member.names.index("loss")]
+        bad = ~(jnp.isfinite(loss) & self.member.good(new, arrays))
+        still_at = jnp.where((still_at < 0) & bad, t, still_at)
+        kept = [jnp.where(still_at < 0, x, y) for x, y in zip(new, arrays, strict=True)]
+        return kept, still_at, metrics
+
+    def _in_pieces(
+        self,
+        size: Any,
+        over: Callable[..., Any],
+        gather: Callable[..., Any],
+        arrays: Arrays,
+        numbers: Any,
+        selected: Any,
+        count: int,
+    ) -> Chunk:
+        """A chunk as calls of a program without a loop: one step, or a few."""
+        step = over(self.member.step, ("member", "column", "member"))
+        good = over(self.member.good, ("member", "member"))
+        alone = size == "alone"
+
+        def piece(arrays: Arrays, numbers: Any, data: Any, selected: Any, offset: jax.Array) -> Any:
+            table = []
+            for t in range(self._unroll):
+                arrays, metrics = step(arrays, gather(data, _at(selected, offset + t)), numbers)
+                table.append(metrics)
+            return arrays, jnp.stack(table, axis=0 if alone else 2)
+
+        end, tables = arrays, []
+        function = piece if alone else self._sharded(piece, _ADVANCE)
+        for offset in range(0, count, self._unroll):
+            arguments = self._grid_arguments(end, numbers, selected, offset)
+            end, table = self._call(("piece", size), function, arguments)
+            tables.append(table)
+        verdict = good if alone else self._sharded(good, ("member", "member"))
+        return Chunk(
+            jnp.concatenate(tables, axis=0 if alone else 2),
+            end,
+            self._call(("good", size), verdict, (end, arrays)),
+        )
+
+    def _over(self, function: Callable[..., Any], kinds: tuple[str, ...]) -> Callable[..., Any]:
+        forms = {"vmap": _over.vmapped, "unrolled": _over.unrolled, "mapped": _over.mapped}
+        return forms[self.plan.members](function, kinds, self.batched)
+
+    def _sharded(self, function: Callable[..., Any], kinds: tuple[str, ...]) -> Callable[..., Any]:
+        return _over.sharded(function, kinds, self.mesh)
+
+    def _evaluation(self, held_out: HeldOut) -> Callable[..., jax.Array]:
+        def evaluate(arrays: Arrays, held_out_arrays: Any) -> jax.Array:
+            return self.member.evaluate(arrays, held_out_arrays, held_out.examples, held_out.batch_size)
+
+        return evaluate
+
+    def _table(self, arrays: Arrays) -> jax.Array:
+        grid = arrays[0].shape[:2]
+        return jnp.full((self.length, *grid, len(self.member.names)), jnp.nan, jnp.float32)
+
+    def _gather(self, data: Any, chosen: Any) -> Any:
+        return self.member.data.gather(data, chosen)
+
+    def _gather_columns(self, data: Any, chosen: Any) -> Any:
+        if not self.batched:
+            return self._gather(data, chosen)
+        return jax.vmap(lambda chosen: self._gather(data, chosen))(chosen)
+
+    def _grid_arguments(self, arrays: Arrays, numbers: Any, selected: Any, count: int) -> tuple[Any, ...]:
+        data, rest = self._kept(self.member.data.arrays), (selected, jnp.int32(count))
+        return arrays, numbers, data, *self.replicate(rest)
+
+    def _kept(self, tree: Any) -> Any:
+        """A tree that is asked for again and again, on every device of the mesh."""
+        if self.mesh is None:
+            return tree
+        if id(tree) not in self._replicated:
+            self._replicated[id(tree)] = (tree, self.replicate(tree))  # with the tree: its id stays its own
+        return self._replicated[id(tree)][1]
 
     def _call(
-        self, name: Any, function: Callable[..., Any], arguments: tuple[Any, ...], donate: Any = ()
+        self, key: tuple[Any, ...], function: Callable[..., Any], arguments: Any, donate: Any = ()
     ) -> Any:
-        shapes = jax.tree.map(lambda x: (x.shape, x.dtype), arguments)
-        key = (name, str(shapes))
-        if key not in self._compiled:
-            began = time.perf_counter()
-            jitted = jax.jit(function, donate_argnums=donate)
-            self._compiled[key] = jitted.lower(*arguments).compile()
-            self.seconds_compiling += time.perf_counter() - began
-        return self._compiled[key](*arguments)
+        program = self._compiled.get(key)
+        if program is None:
+            with self._lock:
+                program = self._compiled.get(key) or self._compile(key, function, arguments, donate)
+        return program(*arguments)
 
-    def _start(self, keys: jax.Array, numbers: Mapping[str, jax.Array]) -> Members:
-        def member(key: jax.Array, numbers: Mapping[str, jax.Array]) -> list[jax.Array]:
-            return self._arrays(self._trial.init(key, {**self._static, **numbers}))
-
-        def point(numbers: Mapping[str, jax.Array]) -> list[jax.Array]:
-            return jax.vmap(lambda key: member(key, numbers))(keys)
-
-        count = len(next(iter(numbers.values()))) if numbers else 1
-        arrays = jax.vmap(point)(numbers) if numbers else [x[None] for x in point(numbers)]
-        shape = (count, len(keys))
-        return Members(arrays, jnp.ones(shape, bool), jnp.full(shape, -1, jnp.int32))
-
-    def _advance(
-        self,
-        members: Members,
-        numbers: Mapping[str, jax.Array],
-        data_arrays: Any,
-        selected: Any,
-        first: jax.Array,
-        stop: jax.Array,
-    ) -> tuple[Members, dict[str, jax.Array]]:
-        step_all = self._over_members(self._step)
-
-        def one_step(members: Members, x: tuple[jax.Array, Any]) -> tuple[Members, dict[str, jax.Array]]:
-            step, chosen = x
-
-            def gather(chosen: Any) -> Any:
-                return self._data.gather(data_arrays, chosen)
-
-            batch = jax.vmap(gather)(chosen) if self._batched else gather(chosen)
-            return step_all(members, batch, numbers, step, stop)
-
-        length = jax.tree.leaves(selected)[0].shape[0]
-        return jax.lax.scan(one_step, members, (first + jnp.arange(length, dtype=jnp.int32), selected))
-
-    def _step(
-        self, member: Members, batch: Any, numbers: Mapping[str, jax.Array], step: jax.Array, stop: jax.Array
-    ) -> tuple[Members, dict[str, jax.Array]]:
-        """One step of one member; once it has gone non-finite it stands still at its last finite state."""
-        state = _carry.merge(member.arrays, self._frame)
-        metrics, state = self._trial.update(state, batch, {**self._static, **numbers})
-        arrays = self._arrays(state)
-        running = member.alive & (step < stop)
-        bad = ~jnp.isfinite(jnp.asarray(metrics["loss"])) | _carry.turned_bad(
-            arrays, member.arrays, self._frame
-        )
-        moved = running & ~bad
-        kept = [jnp.where(moved, new, old) for new, old in zip(arrays, member.arrays, strict=True)]
-        diverged_at = jnp.where(running & bad, step, member.diverged_at)
-        recorded = {
-            name: jnp.where(running, jnp.asarray(value, jnp.float32), jnp.nan)
-            for name, value in metrics.items()
-        }
-        return Members(kept, member.alive & ~(running & bad), diverged_at), recorded
-
-    def _evaluate(
-        self, members: Members, arrays: Any, examples: int, batch_size: int
-    ) -> dict[str, jax.Array]:
-        judge = self._trial.evaluate
-        assert judge is not None
-
-        def member(member: Members) -> dict[str, jax.Array]:
-            state = _carry.merge(member.arrays, self._frame)
-            means = _mean_over_batches(lambda batch: judge(state, batch), arrays, examples, batch_size)
-            return {name: jnp.where(member.alive, mean, jnp.nan) for name, mean in means.items()}
-
-        return jax.vmap(jax.vmap(member))(members)
-
-    def _observe(self, members: Members, metrics: dict[str, jax.Array]) -> Members:
-        observe = self._trial.observe
-        assert observe is not None
-
-        def member(member: Members, metrics: dict[str, jax.Array]) -> Members:
-            told = self._arrays(observe(_carry.merge(member.arrays, self._frame), metrics))
-            kept = [jnp.where(member.alive, new, old) for new, old in zip(told, member.arrays, strict=True)]
-            return member._replace(arrays=kept)
-
-        return jax.vmap(jax.vmap(member))(members, metrics)
-
-    def _arrays(self, state: Any) -> list[jax.Array]:
-        return _carry.split(state, self._frame.carried)[0]
-
-    def _over_members(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The step of one member over seeds (which may each have a batch) and points (which share it)."""
-        batch_axis = 0 if self._batched else None
-        over_seeds = jax.vmap(function, (0, batch_axis, None, None, None))
-        return jax.vmap(over_seeds, (0, None, 0, None, None))
+    def _compile(self, key: Any, function: Callable[..., Any], arguments: Any, donate: Any) -> Any:
+        began = time.perf_counter()
+        chosen = canonical(function) if self.plan.canonical else function
+        program = jax.jit(chosen, donate_argnums=donate).lower(*arguments).compile()
+        self._compiled[key] = program
+        self.seconds_compiling += time.perf_counter() - began
+        return program
 
 
-def _mean_over_batches(
-    evaluate: Callable[[Any], Mapping[str, Any]], arrays: Any, examples: int, batch_size: int
-) -> dict[str, jax.Array]:
-    """Means of an evaluation over all examples, in order; the last batch may be smaller."""
-    whole, rest = divmod(examples, batch_size)
+def _at(selected: Any, t: Any) -> Any:
+    return jax.tree.map(lambda x: x[t], selected)
 
-    def measure(batch: Any) -> dict[str, jax.Array]:
-        return {name: jnp.asarray(value, jnp.float32) for name, value in evaluate(batch).items()}
 
-    def take(x: jax.Array) -> jax.Array:
-        return x[: whole * batch_size].reshape(whole, batch_size, *x.shape[1:])
-
-    parts = []
-    if whole == 1:
-        parts.append((batch_size, measure(jax.tree.map(lambda x: x[:batch_size], arrays))))
-    elif whole:
-        means = jax.lax.map(measure, jax.tree.map(take, arrays))
-        parts.append((whole * batch_size, {name: mean.mean() for name, mean in means.items()}))
-    if rest:
-        parts.append((rest, measure(jax.tree.map(lambda x: x[whole * batch_size :], arrays))))
-    weighted = [{name: count / examples * mean for name, mean in part.items()} for count, part in parts]
-    return jax.tree.map(lambda *means: jnp.stack(means).sum(), *weighted)
+def _unrolled_steps(steps: str, unit: int) -> int:
+    """How many steps a program without a loop takes: one, or the largest small divisor of every chunk."""
+    if steps != "unrolled":
+        return 1
+    return max(n for n in range(1, _MOST_UNROLLED + 1) if unit % n == 0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,285 +17,441 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _points, _preflight
-from lrjax.engine._program import PLAN, Members, Program
-from lrjax.results import Cost, SweepData, as_column
-from lrjax.trials import Trial
+from lrjax.engine import _inspect, _plan, _points, _preflight
+from lrjax.engine._books import Books, Who
+from lrjax.engine._carry import merge
+from lrjax.engine._clock import Clock, clock
+from lrjax.engine._grid import Grid
+from lrjax.engine._job import Job, Progress
+from lrjax.engine._member import Arrays, Member
+from lrjax.engine._pool import Pool, Threads
+from lrjax.engine._program import Programs
+from lrjax.results import Plan, SweepData
 
-_LONGEST_CHUNK = 250
 _LARGEST_CHUNK = 2**28  # bytes of batches made on the host that wait for their steps
+_PROBE = 0.5  # seconds of running that tell how fast a plan is
+_LONG_CHECK = 1.0  # seconds of checking after which it is reported
+
+Report = Callable[[Progress, Callable[[], SweepData]], None]
 
 
-class HeldOut(NamedTuple):
-    """Arrays to evaluate on.
+class Team:
+    """The members of a group: who they are, what they train on, and how they are run."""
 
-    Attributes:
-      arrays: A tree of arrays with a leading example axis.
-      examples: How many examples there are.
-      batch_size: How many are evaluated at a time.
-    """
+    def __init__(self, job: Job, points: _points.Group, data: Data, checked: _preflight.Checked) -> None:
+        self.points = points
+        self.data = data
+        self.batched = data.per_seed and not job.shared_order
+        self.member = Member(job.trial, points.static, checked.frame, data, checked.names)
+        self.numbers = points.numeric
+        self.crew: Pool | Grid | None = None
+        self._position = {point: position for position, point in enumerate(points.members)}
 
-    arrays: Any
-    examples: int
-    batch_size: int
-
-
-class Job(NamedTuple):
-    """What to train; all values are checked already.
-
-    Attributes:
-      trial: The trial.
-      points: The hyperparameters of each point.
-      data: The training data.
-      steps: Updates per member.
-      seeds: Members per point.
-      key: The base of the members' keys.
-      shared_order: Whether all seeds see the data in the order of seed index 0.
-      evaluate_every: Updates between evaluations.
-      record_every: Steps between recorded training metrics.
-      held_out: What to evaluate on, or None.
-      test: What to evaluate on after the last step, or None.
-      name: The hyperparameter that is the learning rate.
-    """
-
-    trial: Trial
-    points: Sequence[Mapping[str, Any]]
-    data: Data
-    steps: int
-    seeds: int
-    key: int
-    shared_order: bool
-    evaluate_every: int
-    record_every: int
-    held_out: HeldOut | None
-    test: HeldOut | None
-    name: str
+    def ids(self, members: Sequence[Who]) -> dict[Who, tuple[int, int]]:
+        """Which of some members are in the group, and what they are called there."""
+        return {(p, s): (self._position[p], s) for p, s in members if p in self._position}
 
 
-class Progress(NamedTuple):
-    """How far a job is, after a chunk.
+class Training:
+    """A job while it runs."""
 
-    Attributes:
-      fraction: The part of all member-steps that is done, in [0, 1].
-      step: Updates that the members in training have behind them.
-      alive: Members that have not gone non-finite.
-      members: All members.
-      best: The best point's index so far, or None before anything finite is measured.
-      loss: Its median loss over seeds, held out where there is held-out data; NaN without a best.
-    """
+    def __init__(self, job: Job, report: Report) -> None:
+        self.job = job
+        self.books = Books(job)
+        self.plans: list[Plan] = []
+        self.teams: list[Team] = []
+        self.kept: dict[str, dict[Who, Arrays]] = {name: {} for name in job.keep}
+        self.seconds_probing = 0.0
+        self.stage = 0
+        self._began = time.perf_counter()
+        self._report = report
+        self._checking = 0.0
+        self._compiling = 0.0
+        self._retired: list[Programs] = []
+        self._chosen: tuple[Any, list[Any]] | None = None
+        self._interrupted = False
 
-    fraction: float
-    step: int
-    alive: int
-    members: int
-    best: int | None
-    loss: float
+    # Before training.
+
+    def check(self) -> None:
+        """Traces every point and refuses what cannot be trained."""
+        job, began = self.job, time.perf_counter()
+        groups = _points.group(job.points, job.trial.static, job.of_data)
+        sources = [job.data(group.of_data) for group in groups]
+        outlines = [_batch_outline(data) for data in sources]
+
+        def tell(done: int) -> None:
+            if time.perf_counter() - began > _LONG_CHECK:
+                self._tell(f"checking point {done} of {len(job.points)}")
+
+        key = member_key(job.key, 0)
+        checked = _preflight.check_points(job.trial, groups, key, outlines, _held_out_outlines(job), tell)
+        self.teams = [Team(job, *parts) for parts in zip(groups, sources, checked, strict=True)]
+        self._outlines = outlines
+        self._checking = time.perf_counter() - began
+
+    def organise(self, threads: Callable[[int], Threads]) -> None:
+        """Chooses how each group is run, and the chunks."""
+        job = self.job
+        settings = [
+            self._setting(team, outline) for team, outline in zip(self.teams, self._outlines, strict=True)
+        ]
+        asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
+        per_step = sum(s.seconds * s.members / s.cores for s in settings)
+        most = min(
+            _longest_on_host(team, outline, job)
+            for team, outline in zip(self.teams, self._outlines, strict=True)
+        )
+        self.clock = clock(job.steps, job.evaluate_every, per_step, most)
+        for team, setting, plan in zip(self.teams, settings, asked, strict=True):
+            if plan is None:
+                plan, team.crew = self._choose(team, setting, threads)
+            self.plans.append(plan)
+            team.crew = team.crew or self._crew(team, plan, threads)
+
+    def _setting(self, team: Team, outline: Any) -> _plan.Setting:
+        job = self.job
+        numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
+        arrays = jax.eval_shape(team.member.start, member_key(job.key, 0), numbers)
+        traced = jax.make_jaxpr(team.member.step)(arrays, outline, numbers)
+        return _plan.Setting(
+            findings=_inspect.inspect(traced),
+            members=len(team.points.members) * job.seeds,
+            seeds=job.seeds,
+            devices=1 if job.mesh is None else job.mesh.size,
+            cores=_plan.cores(),
+            on_cpu=jax.default_backend() == "cpu",
+        )
+
+    def _crew(self, team: Team, plan: Plan, threads: Callable[[int], Threads]) -> Pool | Grid:
+        job = self.job
+        mesh = job.mesh if plan.devices > 1 else None
+        programs = Programs(team.member, plan, team.batched, self.clock.piece, self.clock.unit, mesh)
+        self._retired.append(programs)
+
+        def key(seed: int) -> jax.Array:
+            return member_key(job.key, seed)
+
+        if plan.alone:
+            return Pool(programs, team.numbers, key, threads(plan.threads))
+        return Grid(programs, team.numbers, key, len(team.points.members))
+
+    def _choose(
+        self, team: Team, setting: _plan.Setting, threads: Callable[[int], Threads]
+    ) -> tuple[Plan, Pool | Grid]:
+        began, compiled = time.perf_counter(), self._seconds_compiling()
+        ids = [(p, s) for s in range(self.job.seeds) for p in range(len(team.points.members))]
+
+        crews: dict[str, Pool | Grid] = {}
+
+        def measure(plan: Plan) -> tuple[float, float]:
+            crew = crews[str(plan)] = self._crew(team, plan, threads)
+            return _measure(crew, ids, self._selected(team, 0, self.clock.after(0)), self.clock)
+
+        member_steps = self.job.steps * len(ids)
+        guess = setting.seconds * member_steps / setting.cores
+        chosen = _plan.choose(_plan.candidates(setting), measure, member_steps, guess, self._tell)
+        if crews:
+            compiling = self._seconds_compiling() - compiled
+            self.seconds_probing += time.perf_counter() - began - compiling
+        return chosen, crews.get(str(chosen)) or self._crew(team, chosen, threads)
+
+    # Training.
+
+    def run(self) -> None:
+        """Trains all members to their last step, unless a rule or an interrupt stops them."""
+        stages = self._stages()
+        for stage in range(self.stage, len(stages)):
+            self.stage = stage
+            last, restart = stages[stage]
+            if restart:
+                self._begin_anew(last)
+            while not self._interrupted:
+                members = self._training(last)
+                if not members:
+                    break
+                step = min(int(self.books.step[who]) for who in members)
+                cohort = [who for who in members if self.books.step[who] == step]
+                self._evaluate([who for who in cohort if self._due(who, last)])
+                cohort = [who for who in cohort if self.books.alive()[who]]
+                self._advance(cohort, step, min(self.clock.after(step), last))
+                self._evaluate([who for who in cohort if self._due(who, last)])
+                self._decide(last)
+                self._tell("training")
+            if self._interrupted:
+                self.books.interrupt()
+                return
+        self._finish()
+
+    def interrupt(self) -> None:
+        """Stops after the chunk that is being trained."""
+        self._interrupted = True
+
+    def _stages(self) -> list[tuple[int, bool]]:
+        """The last step of each stage, and whether its members begin anew."""
+        rule = self.job.rule
+        if rule is None or rule.horizon is None:
+            return [(self.job.steps, False)]
+        return [(step, True) for step in (*rule.rungs, self.job.steps)]
+
+    def _training(self, last: int) -> list[Who]:
+        training = self.books.alive() & (self.books.step < last)
+        return [who for who in self._everyone() if training[who]]
+
+    def _everyone(self) -> list[Who]:
+        points, seeds = self.books.step.shape
+        return [(p, s) for p in range(points) for s in range(seeds)]
+
+    def _begin_anew(self, last: int) -> None:
+        """Puts all members that are left to step 0, with the horizon that the stage completes."""
+        rule = self.job.rule
+        assert rule is not None
+        assert rule.horizon is not None
+        members = [(int(p), int(s)) for p, s in np.argwhere(self.books.alive())]
+        for who in members:
+            self.books.begin_anew(who)
+        for team in self.teams:
+            full = team.points.numeric[rule.horizon]
+            scaled = np.asarray(full * (last / self.job.steps))
+            scaled = np.rint(scaled) if np.issubdtype(full.dtype, np.integer) else scaled
+            assert team.crew is not None
+            team.crew.renumber({**team.numbers, rule.horizon: scaled.astype(full.dtype)})
+            team.crew.drop(list(team.ids(self._everyone()).values()))
+
+    def _advance(self, cohort: Sequence[Who], step: int, stop: int) -> None:
+        for team in self.teams:
+            ids = team.ids(cohort)
+            if not ids:
+                continue
+            assert team.crew is not None
+            missing = [i for i in ids.values() if not team.crew.holds(i)]
+            team.crew.start(missing)
+            selected = self._selected(team, step, stop)
+            outcomes = team.crew.advance(list(ids.values()), selected, stop - step)
+            for who, i in ids.items():
+                self.books.record(who, step, outcomes[i], team.member.names)
+
+    def _due(self, who: Who, last: int) -> bool:
+        step = int(self.books.step[who])
+        on_grid = step % self.job.evaluate_every == 0 or step == last == self.job.steps
+        return on_grid and self.books.alive()[who] and self.books.evaluated[who] < step
+
+    def _evaluate(self, members: Sequence[Who]) -> None:
+        job = self.job
+        if job.held_out is None or not members:
+            return
+        for team in self.teams:
+            ids = team.ids(members)
+            if not ids:
+                continue
+            assert team.crew is not None
+            team.crew.start([i for i in ids.values() if not team.crew.holds(i)])
+            measured = team.crew.evaluate(list(ids.values()), job.held_out, "held out")
+            steps = {int(self.books.step[who]) for who in ids}
+            if job.trial.observe is not None and all(s > 0 and s % job.evaluate_every == 0 for s in steps):
+                team.crew.observe(list(ids.values()), measured)
+            for (who, i), row in zip(ids.items(), measured, strict=True):
+                better = self.books.hold_out(who, int(self.books.step[who]), row, team.member.held_out_names)
+                if better and "best" in job.keep:
+                    self.kept["best"][who] = team.crew.state(i)
+                if job.patience is not None and self.books.since_best[who] >= job.patience:
+                    self.books.stop(who)
+
+    def _decide(self, last: int) -> None:
+        """Asks the rule which points go on, where all of them stand at a rung."""
+        rule = self.job.rule
+        if rule is None:
+            return
+        books = self.books
+        alive = np.asarray(books.alive().any(axis=1))
+        at = books.step[books.alive()]
+        if not len(at) or at.min() != at.max() or int(at[0]) not in rule.rungs:
+            return
+        step = int(at[0])
+        if (rule.horizon is not None and step != last) or any(step == s for s, _ in books.rungs):
+            return
+        losses = books.losses(step)
+        kept = rule.keep(step, losses, alive, tuple(books.rungs))
+        books.decide(step, kept, losses)
+
+    def _finish(self) -> None:
+        """What is measured and kept once, after the last step."""
+        job = self.job
+        members = [who for who in self._everyone() if self.books.diverged_at[who] < 0]
+        patient = job.patience is not None and job.rule is None  # who stops early is done, too
+        finished = [who for who in members if self.books.stopped_at[who] < 0 or patient]
+        for team in self.teams:
+            assert team.crew is not None
+            ids = {who: i for who, i in team.ids(finished).items() if team.crew.holds(i)}
+            if job.test is not None and ids:
+                measured = team.crew.evaluate(list(ids.values()), job.test, "test")
+                for who, row in zip(ids, measured, strict=True):
+                    self.books.enter_test(who, row, team.member.held_out_names)
+
+        if "final" in job.keep:
+            for team in self.teams:
+                for who, i in team.ids(self._everyone()).items():
+                    if team.crew is not None and team.crew.holds(i):
+                        self.kept["final"][who] = team.crew.state(i)
+
+    def states(self) -> dict[str, dict[Who, Any]]:
+        """The states that were asked for, as the trial made them, by what they are and whose."""
+        frames = {point: team.member.frame for team in self.teams for point in team.points.members}
+        return {
+            which: {who: merge(arrays, frames[who[0]]) for who, arrays in kept.items()}
+            for which, kept in self.kept.items()
+        }
+
+    # What is told.
+
+    def data(self) -> SweepData:
+        """What was measured so far."""
+        compiling = self._checking + self._seconds_compiling()
+        running = time.perf_counter() - self._began - compiling - self.seconds_probing
+        data = self.books.data((compiling, self.seconds_probing, running), self._plan(), self._settings())
+        return dataclasses.replace(data, states=self.states())
+
+    def _plan(self) -> Plan:
+        return self.plans[0] if self.plans else Plan("none")
+
+    def _settings(self) -> dict[str, Any]:
+        job = self.job
+        return {
+            "key": job.key,
+            "seeds": job.seeds,
+            "order": "shared" if job.shared_order else "per-seed",
+            "evaluate_every": job.evaluate_every,
+            "record_every": job.record_every,
+            "blow_up": job.blow_up,
+            "patience": job.patience,
+        }
+
+    def _seconds_compiling(self) -> float:
+        return sum(programs.seconds_compiling for programs in self._retired)
+
+    def _tell(self, phase: str) -> None:
+        self._report(self.books.progress(phase), self.data)
+
+    def _selected(self, team: Team, step: int, stop: int) -> Callable[[int], Any]:
+        """What the batches of a chunk are gathered from, by seed; padded to the longest chunk."""
+        wanted = (team.data, step, stop)
+        if self._chosen is None or self._chosen[0] != wanted:  # groups that share their data share this
+            self._chosen = (wanted, self._by_seed(team, step, stop))
+        each = self._chosen[1]
+        return lambda seed: each[seed if team.batched else 0]
+
+    def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
+        seeds = range(self.job.seeds) if team.batched else (0,)
+        made = team.data.schedule(step, stop - step, seeds)
+        padded = jax.tree.map(lambda x: _padded(jnp.asarray(x), self.clock.piece), made)
+        if not team.data.per_seed:
+            return [padded]
+        return [jax.tree.map(lambda x, s=s: x[:, s], padded) for s in range(len(seeds))]
 
 
-def train(job: Job, on_chunk: Callable[[Progress], None]) -> SweepData:
+def train(job: Job, report: Report) -> SweepData:
     """Trains every point with every seed.
 
-    A keyboard interrupt ends the training after the last finished chunk; what was measured until
-    then is returned, and `stopped_at` says where each member stood.
+    A keyboard interrupt ends the training after the chunk in training; what was measured until then is
+    returned, and `stopped_at` says where each member stood.
 
     Args:
       job: What to train.
-      on_chunk: Called after every chunk.
+      report: Called with how far the job is, after every chunk and while something takes long, and with
+        a function that gives what was measured so far.
 
     Returns:
       What was measured.
 
     Raises:
       TypeError: Before any training, if the trial breaks the protocol.
+      ValueError: Before any training, if the trial cannot be run by the plan.
       Exception: Before any training, what the trial raises for a point.
     """
-    began = time.perf_counter()
-    # Pinned, so that no way of running the members changes what is computed.
+    training = Training(job, report)
+    with _pinned(), contextlib.ExitStack() as stack:
+        made: dict[int, Threads] = {}
+
+        def threads(count: int) -> Threads:
+            if count not in made:
+                made[count] = Threads(count, _pinned)
+                stack.callback(made[count].close)
+            return made[count]
+
+        training.check()
+        stack.enter_context(_on_interrupt(training.interrupt))
+        try:
+            training.organise(threads)
+            training.run()
+        except KeyboardInterrupt:
+            training.books.interrupt()
+    return training.data()
+
+
+@contextlib.contextmanager
+def _pinned() -> Iterator[None]:
+    """The configuration under which members run: no way of running them changes what is computed."""
     precision = jax.config.values["jax_default_matmul_precision"] or "highest"
     with jax.default_matmul_precision(precision), jax.debug_nans(False), jax.debug_infs(False):
-        groups = _points.group(job.points, job.trial.static)
-        batch = _batch_outline(job)
-        frames = _preflight.check_points(
-            job.trial, groups, member_key(job.key, 0), batch, _held_out_outlines(job)
-        )
-        tracing = time.perf_counter() - began
-        books = _Books(job)
-        chunks = list(_chunks(job, _longest_chunk(job, batch)))
-        programs = [
-            Program(job.trial, group.static, frame, job.data, _batched(job))
-            for group, frame in zip(groups, frames, strict=True)
-        ]
-        try:
-            for group, program in zip(groups, programs, strict=True):
-                _train_group(job, group, program, chunks, books, on_chunk)
-        except KeyboardInterrupt:
-            books.interrupt()
-    compiling = tracing + sum(program.seconds_compiling for program in programs)
-    return books.close(compiling, time.perf_counter() - began - compiling)
+        yield
 
 
-def _train_group(
-    job: Job,
-    group: _points.Group,
-    program: Program,
-    chunks: Sequence[tuple[int, int, int]],
-    books: _Books,
-    on_chunk: Callable[[Progress], None],
-) -> None:
-    rows = np.array(group.members)
-    numbers = {name: jnp.asarray(values) for name, values in group.numeric.items()}
-    members = program.start(jnp.stack([member_key(job.key, s) for s in range(job.seeds)]), numbers)
-    _evaluate(job, program, members, 0, rows, books)
-    for first, stop, length in chunks:
-        selected = _selected(job, first, stop, length)
-        members, metrics = program.advance(members, numbers, selected, first, stop)
-        books.record(rows, first, stop, jax.device_get(metrics), np.asarray(members.diverged_at))
-        if stop % job.evaluate_every == 0 or stop == job.steps:
-            measured = _evaluate(job, program, members, stop, rows, books)
-            if measured is not None and job.trial.observe is not None:
-                members = program.observe(members, measured)
-        on_chunk(books.progress(stop))
-    if job.test is not None:
-        books.test(rows, jax.device_get(program.evaluate(members, *job.test)))
+@contextlib.contextmanager
+def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Calls `act` on the first Ctrl-C; the second one raises KeyboardInterrupt."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        act()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
-def _evaluate(
-    job: Job, program: Program, members: Members, step: int, rows: np.ndarray, books: _Books
-) -> dict[str, jax.Array] | None:
-    if job.held_out is None:
-        return None
-    measured = program.evaluate(members, *job.held_out)
-    books.hold_out(rows, step, jax.device_get(measured))
-    return measured
+def _measure(
+    crew: Pool | Grid, ids: Sequence[tuple[int, int]], selected: Callable[[int], Any], clock: Clock
+) -> tuple[float, float]:
+    """Seconds per member-step of a plan, and seconds that compiling it took."""
+    if isinstance(crew, Pool):
+        ids = ids[: 2 * crew.programs.plan.threads]
+    crew.start(ids)
+    compiled, took = crew.programs.seconds_compiling, []
+    count = min(clock.unit * max(1, 10 // clock.unit), clock.after(0))
+    while len(took) < 4 and sum(took) < _PROBE:
+        began, before = time.perf_counter(), crew.programs.seconds_compiling
+        crew.rehearse(ids, selected, count)
+        took.append(time.perf_counter() - began - (crew.programs.seconds_compiling - before))
+    crew.drop(ids)
+    # The first of several runs is the one that finds nothing in the caches.
+    return float(np.median(took[1:] or took)) / (count * len(ids)), crew.programs.seconds_compiling - compiled
 
 
-class _Books:
-    """The arrays that fill up while members train."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._shape = (len(job.points), job.seeds)
-        self._recorded_steps = np.arange(0, job.steps, job.record_every)
-        evaluations = {0, *range(job.evaluate_every, job.steps + 1, job.evaluate_every), job.steps}
-        self._held_out_steps = np.array(sorted(evaluations) if job.held_out else [], int)
-        self._metrics: dict[str, np.ndarray] = {}
-        self._held_out: dict[str, np.ndarray] = {}
-        self._test: dict[str, np.ndarray] = {}
-        self._diverged_at = np.full(self._shape, -1)
-        self._done = np.zeros(self._shape, int)
-        self._stopped_at = np.full(self._shape, -1)
-        self._latest = np.full(self._shape, np.nan)
-
-    def record(
-        self,
-        rows: np.ndarray,
-        first: int,
-        stop: int,
-        metrics: Mapping[str, np.ndarray],
-        diverged_at: np.ndarray,
-    ) -> None:
-        wanted = np.flatnonzero((self._recorded_steps >= first) & (self._recorded_steps < stop))
-        for name, values in metrics.items():
-            table = self._table(self._metrics, name, len(self._recorded_steps))
-            picked = values[self._recorded_steps[wanted] - first]
-            table[rows[:, None], :, wanted] = np.moveaxis(picked, 0, 1)
-        self._diverged_at[rows] = diverged_at
-        self._done[rows] = stop
-        if self._job.held_out is None:
-            self._latest[rows] = metrics["loss"][stop - first - 1]
-
-    def hold_out(self, rows: np.ndarray, step: int, metrics: Mapping[str, np.ndarray]) -> None:
-        column = int(np.searchsorted(self._held_out_steps, step))
-        for name, values in metrics.items():
-            self._table(self._held_out, name, len(self._held_out_steps))[rows, :, column] = values
-        self._latest[rows] = metrics["loss"]
-
-    def test(self, rows: np.ndarray, metrics: Mapping[str, np.ndarray]) -> None:
-        for name, values in metrics.items():
-            self._test.setdefault(name, np.full(self._shape, np.nan, np.float32))[rows] = values
-
-    def progress(self, step: int) -> Progress:
-        failed = np.where(np.isfinite(self._latest), self._latest, np.inf)
-        medians = np.median(failed, axis=1)
-        best = int(np.argmin(medians)) if np.isfinite(medians).any() else None
-        return Progress(
-            fraction=float(self._done.mean() / self._job.steps),
-            step=step,
-            alive=int((self._diverged_at < 0).sum()),
-            members=self._done.size,
-            best=best,
-            loss=float("nan") if best is None else float(medians[best]),
-        )
-
-    def interrupt(self) -> None:
-        unfinished = (self._diverged_at < 0) & (self._done < self._job.steps)
-        self._stopped_at = np.where(unfinished, self._done, -1)
-
-    def close(self, seconds_compiling: float, seconds_running: float) -> SweepData:
-        full = self._done.size * self._job.steps
-        cost = Cost(int(self._done.sum()), full, seconds_compiling, 0.0, seconds_running)
-        return SweepData(
-            points={
-                name: as_column([point[name] for point in self._job.points]) for name in self._job.points[0]
-            },
-            metrics=self._metrics,
-            recorded_steps=self._recorded_steps,
-            held_out=self._held_out,
-            held_out_steps=self._held_out_steps,
-            test=self._test,
-            diverged_at=self._diverged_at,
-            stopped_at=self._stopped_at,
-            cost=cost,
-            plan=PLAN,
-            name=self._job.name,
-            steps=self._job.steps,
-        )
-
-    def _table(self, tables: dict[str, np.ndarray], name: str, length: int) -> np.ndarray:
-        return tables.setdefault(name, np.full((*self._shape, length), np.nan, np.float32))
+def _padded(x: jax.Array, length: int) -> jax.Array:
+    missing = length - x.shape[0]
+    return jnp.concatenate([x, jnp.zeros((missing, *x.shape[1:]), x.dtype)]) if missing else x
 
 
-def _chunks(job: Job, longest: int) -> Iterator[tuple[int, int, int]]:
-    """First step, stop and padded length of each chunk; one length, so one program."""
-    every = min(job.evaluate_every, job.steps)
-    pieces = -(-every // longest)
-    length = -(-every // pieces)
-    for begin in range(0, job.steps, every):
-        end = min(begin + every, job.steps)
-        for first in range(begin, end, length):
-            yield first, min(first + length, end), length
-
-
-def _longest_chunk(job: Job, batch: Any) -> int:
+def _longest_on_host(team: Team, outline: Any, job: Job) -> int:
     """Steps per chunk at most; where batches are made on the host, as many as memory can hold."""
-    if job.data.on_device:
-        return _LONGEST_CHUNK
-    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch))
-    bytes_per_step *= job.seeds if _batched(job) else 1
-    return min(_LONGEST_CHUNK, max(1, _LARGEST_CHUNK // max(1, bytes_per_step)))
+    if team.data.on_device:
+        return 10**9
+    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(outline))
+    bytes_per_step *= job.seeds if team.batched else 1
+    return max(1, _LARGEST_CHUNK // max(1, bytes_per_step))
 
 
-def _batched(job: Job) -> bool:
-    return job.data.per_seed and not job.shared_order
-
-
-def _selected(job: Job, first: int, stop: int, length: int) -> Any:
-    """What each step's batch is gathered from, padded to the chunk's length with the last step's."""
-    seeds = range(job.seeds) if _batched(job) else (0,)
-    selected = job.data.schedule(first, stop - first, seeds)
-    if job.data.per_seed and not _batched(job):
-        selected = jax.tree.map(lambda x: x[:, 0], selected)
-    if stop - first < length:
-        index = np.minimum(np.arange(length), stop - first - 1)
-        selected = jax.tree.map(lambda x: x[index], selected)
-    return jax.tree.map(jnp.asarray, selected)
-
-
-def _batch_outline(job: Job) -> Any:
+def _batch_outline(data: Data) -> Any:
     """Shapes and dtypes of a batch; a function of the host is called, not traced."""
-    if job.data.on_device:
-        return jax.eval_shape(lambda: job.data(0))
-    return jax.eval_shape(lambda batch: batch, job.data(0))
+    if data.on_device:
+        return jax.eval_shape(lambda: data(0))
+    return jax.eval_shape(lambda batch: batch, data(0))
 
 
 def _held_out_outlines(job: Job) -> list[tuple[str, Any]]:

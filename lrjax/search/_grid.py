@@ -33,15 +33,13 @@ def points(call: str, grid: Any, name: str) -> list[dict[str, Any]]:
         isinstance(grid, Sequence) and not isinstance(grid, str) and all(isinstance(p, Mapping) for p in grid)
     ):
         found = [{key: _plain(value) for key, value in point.items()} for point in grid]
-        if any(point.keys() != found[0].keys() for point in found):
-            raise _check.fail(call, "grid", "points with the same hyperparameters each", _first_misfit(found))
     else:
         expected = "a dict of name to values, or a list of dicts"
         raise _check.fail_type(call, "grid", expected, _check.describe(grid))
     if not found:
         raise _check.fail(call, "grid", "at least one point", "none")
-    _check_names(call, found[0])
     for point in found:
+        _check_names(call, point)
         if name in point:
             _check_rate(call, name, point[name])
         _check_finite(call, point)
@@ -99,7 +97,7 @@ def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
     """Requires that no two points train the same: numbers are compared as float32, as they are trained."""
     seen: dict[Any, Mapping[str, Any]] = {}
     for point in found:
-        key = tuple(_identity(point[name]) for name in found[0])
+        key = tuple((name, _identity(point[name])) for name in sorted(point))
         if key in seen:
             twice = ", ".join(f"{name}={value!r}" for name, value in point.items()) or "no hyperparameters"
             raise _check.fail(call, "grid", "points that differ (in float32)", f"{twice} twice")
@@ -118,8 +116,3 @@ def _as_trained(value: Any) -> float:
             return float(np.float32(value))
     except OverflowError:  # an integer that float64 does not hold either
         return math.inf
-
-
-def _first_misfit(found: Sequence[Mapping[str, Any]]) -> str:
-    other = next(point for point in found if point.keys() != found[0].keys())
-    return f"{list(found[0])} and {list(other)}"

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import numbers
 import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
 
 from lrjax import _check, plot, results
 from lrjax.answer import Answer, judge, summary
-from lrjax.data import Data, as_data, as_held_out
-from lrjax.engine import HeldOut, Job, train
-from lrjax.results import SweepData
+from lrjax.data import Data, FromIterable, as_data, as_held_out
+from lrjax.engine import HeldOut, Job, Progress, Rule, parse_plan, train
+from lrjax.results import Plan, SweepData
 from lrjax.search import _grid
+from lrjax.search._allocation import Allocation
+from lrjax.search._guards import Standing
 from lrjax.search._progress import progress_bar
 from lrjax.trials import Trial
 
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_RECORDS = 2000
 _EVALUATIONS = 20
+_EVALUATIONS_TO_ALLOCATE = 16  # so that the quarters and sixteenths of the steps are among them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,7 +116,7 @@ def load(path: str | os.PathLike[str]) -> Sweep:
 def sweep(
     trial: Trial,
     grid: Any,
-    data: Data,
+    data: Any,
     *,
     steps: int,
     seeds: int = 1,
@@ -114,39 +124,69 @@ def sweep(
     evaluate_every: int | None = None,
     test_on: Any = None,
     record_every: int | None = None,
+    allocation: Allocation | None = None,
+    horizon: str | None = None,
+    patience: int | None = None,
+    blow_up: float | None = 100.0,
+    plan: str | Plan = "auto",
+    mesh: Mesh | None = None,
     order: Literal["per-seed", "shared"] = "per-seed",
     key: int = 0,
     name: str = "learning_rate",
+    keep: str | Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
     progress: bool = True,
+    on_chunk: Callable[[Sweep], object] | None = None,
 ) -> Sweep:
-    """Trains every point of a grid with every seed, all in one compiled program.
+    """Trains every point of a grid with every seed, as one job.
 
     A member's key depends on its seed's index alone and its batches on that and the step, so the
     rates of one seed start from the same parameters and see the same data. Points that differ in
-    anything but numbers get a program each. A member that goes non-finite stands still at its last
-    finite state from then on, and touches no other. Everything is checked before any training.
+    anything but numbers get a program each. A member that diverges stands still at its last finite
+    state from then on, and touches no other. Everything is checked before any training.
 
     Args:
       trial: What is trained; see `lrjax.trial`.
       grid: A dict of name to values (their product is trained), or a list of dicts of name to
-        value. Numbers are passed to the trial as traced float32 (int32 if all are integers), unless
-        `trial.static` names them.
-      data: The training data; see `lrjax.batches`.
+        value, which may differ in their names. Numbers are passed to the trial as traced float32
+        (int32 if all are integers), unless `trial.static` names them.
+      data: The training data; see `lrjax.batches`. Or a function of hyperparameters that gives it, for
+        instance `lambda batch_size: lrjax.batches(arrays, batch_size)`: these go to the data, and to
+        the trial only if `trial.static` names them.
       steps: Updates per member, >= 1.
       seeds: Members per point, >= 1.
       evaluate_on: Held-out data to choose by: arrays with a leading example axis, or
         `lrjax.batches` of them. Scored over one unshuffled epoch, weighted by examples.
-      evaluate_every: Updates between evaluations, >= 1; None for about 20 of them. There is always
+      evaluate_every: Updates between evaluations, >= 1; None for about 20 of them, or 16
+        with an allocation. There is always
         one before the first update and one after the last.
       test_on: Data to report on, like `evaluate_on`; scored once, after the last update.
       record_every: Steps between recorded training metrics, >= 1; None for every step up to 2,000
         records.
+      allocation: Which points train to the end: `lrjax.successive_halving()`, `hyperband`,
+        `median_stopping`, `top_k`; None for all.
+      horizon: The hyperparameter that holds the length of the schedule. With an allocation, points
+        then start anew after each rung, each time with a schedule that is completed within the steps
+        they get; without it their schedules are cut off, which favours some rates.
+      patience: Evaluations without a better held-out loss after which a member stops, >= 1.
+      blow_up: A member whose training loss stays above its first one for 20 steps, by more than this
+        many times the larger of the first loss's size and the best improvement on it, counts as
+        diverged. > 0; None for no such rule.
+      plan: How members are run. "auto" looks at the step, measures where that is repaid, and says what
+        it chose in `Sweep.plan`; or by name: "pool", "sequential", "vmap", "unrolled", "sharded",
+        "lean" (the least memory), with "/scan", "/unrolled" or "/dispatch" for the steps and a width.
+      mesh: Devices to lay the members out over; None for the default device ("sharded": all devices).
       order: "per-seed" for another order of the data for each seed, "shared" for one.
       key: The base of all members' random keys, an integer >= 0.
       name: The hyperparameter that is the learning rate.
-      directory: Where to store the result; None for nowhere.
+      keep: "final", "best" or both: the states that `Sweep.states` then holds.
+      directory: Where to store the result and, while training, checkpoints: the same call goes on where
+        an earlier one was cut off, and trains only what is new if the grid, the seeds or the steps have
+        grown. Needs the extra `lrjax[store]`. None for nowhere.
+      checkpoint_seconds: Seconds between checkpoints at least, >= 0.
       progress: Whether to show a progress bar.
+      on_chunk: Called after every chunk with what was measured so far, a `Sweep`.
 
     Returns:
       A `Sweep`. After a keyboard interrupt it holds what was measured until then.
@@ -154,8 +194,11 @@ def sweep(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, a rate of the grid is not finite and > 0, or
-        twice in it, or `name` is not in it.
-      OSError: If `directory` cannot be written.
+        twice in it, or `name` is not in it; if the trial cannot be run by the plan; if `directory` holds
+        another sweep.
+      OSError: If `directory` cannot be written, or another process uses it.
+      Exception: Whatever the data or `on_chunk` raise while members train; what was measured until then
+        is the error's attribute `sweep`, and in `directory`.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, lrjax
@@ -174,20 +217,22 @@ def sweep(
         hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
         raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
     points = _grid.points(call, grid, name)
-    if name != "learning_rate" and name not in points[0]:
+    if name != "learning_rate" and not any(name in point for point in points):
         expected = f"one of the grid's names, {', '.join(map(repr, points[0]))}"
         raise _check.fail(call, "name", expected, repr(name))
-    data = as_data(call, "data", data)
     steps = _check.integer(call, "steps", steps, low=1)
     seeds = _check.integer(call, "seeds", seeds, low=1)
     if order not in ("per-seed", "shared"):
         raise _check.fail(call, "order", "'per-seed' or 'shared'", repr(order))
-    evaluate_every = _interval("evaluate_every", evaluate_every, -(-steps // _EVALUATIONS))
+    source, of_data = _source(data, points, steps)
+    evaluations = _EVALUATIONS if allocation is None else _EVALUATIONS_TO_ALLOCATE
+    evaluate_every = _interval("evaluate_every", evaluate_every, -(-steps // evaluations))
     record_every = _interval("record_every", record_every, -(-steps // _MOST_RECORDS))
     job = Job(
         trial=trial,
         points=points,
-        data=data,
+        data=source,
+        of_data=of_data,
         steps=steps,
         seeds=seeds,
         key=_check.integer(call, "key", key),
@@ -197,14 +242,138 @@ def sweep(
         held_out=_held_out(trial, "evaluate_on", evaluate_on),
         test=_held_out(trial, "test_on", test_on),
         name=name,
+        plan=parse_plan(call, plan),
+        mesh=_mesh(plan, mesh),
+        rule=_rule(allocation, horizon, points, steps, min(evaluate_every, steps), name, trial),
+        blow_up=_check_blow_up(blow_up),
+        patience=_patience(patience, evaluate_on),
+        keep=_keep(keep),
     )
+    if on_chunk is not None and not callable(on_chunk):
+        raise _check.fail_type(call, "on_chunk", "a function of a sweep, or None", _check.describe(on_chunk))
     if directory is not None:
         results.check_writable(call, "directory", directory)
     with progress_bar(progress, steps, points, name) as show:
-        result = _as_sweep(train(job, show))
+
+        def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
+            show(progress)
+            if on_chunk is not None and progress.phase == "training":
+                on_chunk(_as_sweep(measured()))
+
+        result = _as_sweep(train(job, report))
     if directory is not None:
         result.save(directory)
     return result
+
+
+def _source(
+    data: Any, points: Sequence[Mapping[str, Any]], steps: int
+) -> tuple[Callable[[Mapping[str, Any]], Data], tuple[str, ...]]:
+    """The data as a function of hyperparameters, and their names."""
+    names = _names_of_data(data)
+    made: dict[str, Data] = {}
+
+    def source(hyperparams: Mapping[str, Any]) -> Data:
+        shown = ", ".join(f"{name}={value!r}" for name, value in hyperparams.items())
+        if shown not in made:
+            value = data(**hyperparams) if names else data
+            argument = f"data({shown})" if names else "data"
+            made[shown] = as_data("sweep", argument, value)
+            longest = made[shown].steps
+            if longest is not None and longest < steps:
+                expected = f"at most the steps that the data hold, {longest}"
+                raise _check.fail("sweep", "steps", expected, steps)
+            if isinstance(made[shown], FromIterable):
+                made[shown].check_replay()
+        return made[shown]
+
+    for point in points:
+        missing = [name for name in names if name not in point]
+        if missing:
+            expected = f"a grid with {missing[0]!r}, which the data depend on"
+            raise _check.fail("sweep", "grid", expected, f"the names {', '.join(map(repr, point))}")
+        source({name: point[name] for name in names})
+    return source, names
+
+
+def _names_of_data(data: Any) -> tuple[str, ...]:
+    """The hyperparameters that a function that gives the data takes; none if it is the data."""
+    if isinstance(data, Data) or not inspect.isroutine(data):
+        return ()
+    try:
+        parameters = inspect.signature(data).parameters.values()
+    except ValueError:
+        return ()
+    required = [p for p in parameters if p.default is p.empty]
+    plain = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in required)
+    names = tuple(p.name for p in required)
+    # `f(step)` is a function that makes batches: what it needs is `from_function`, as the error says.
+    return () if not plain or not names or set(names) & {"step", "seed_index"} else names
+
+
+def _rule(
+    allocation: Any,
+    horizon: Any,
+    points: Sequence[Mapping[str, Any]],
+    steps: int,
+    every: int,
+    name: str,
+    trial: Trial,
+) -> Rule | None:
+    call = "sweep"
+    if horizon is not None:
+        values = [point.get(horizon) for point in points] if isinstance(horizon, str) else [None]
+        numeric = all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in values)
+        if not numeric or horizon in trial.static:
+            expected = "a hyperparameter of the grid that is a number at every point, or None"
+            raise _check.fail(call, "horizon", expected, repr(horizon))
+    if allocation is None:
+        return None
+    if not isinstance(allocation, Allocation):
+        expected = "`lrjax.successive_halving()`, another allocation, or None"
+        raise _check.fail_type(call, "allocation", expected, _check.describe(allocation))
+    names = list(dict.fromkeys(key for point in points for key in point))
+    columns = {key: results.as_column([point.get(key) for point in points]) for key in names}
+
+    def keep(step: int, losses: Any, alive: Any, history: Any) -> Any:
+        return allocation.keep(Standing(step, losses, alive, tuple(history), columns, name))
+
+    return Rule(allocation.rungs(steps, every), keep, horizon, repr(allocation))
+
+
+def _mesh(plan: str | Plan, mesh: Any) -> Mesh | None:
+    """The devices to lay members out over, as a mesh with one axis."""
+    if mesh is None:
+        wants_all = isinstance(plan, str) and plan.split("/")[0] == "sharded"
+        devices = jax.devices() if wants_all else []
+    elif isinstance(mesh, Mesh):
+        devices = list(mesh.devices.flat)
+    else:
+        raise _check.fail_type("sweep", "mesh", "a `jax.sharding.Mesh` or None", _check.describe(mesh))
+    return Mesh(np.array(devices), ("member",)) if devices else None
+
+
+def _check_blow_up(blow_up: float | None) -> float | None:
+    if blow_up is None:
+        return None
+    _check.number("sweep", "blow_up", blow_up, low=0, open_low=True)
+    return float(blow_up)
+
+
+def _patience(patience: int | None, evaluate_on: Any) -> int | None:
+    if patience is None:
+        return None
+    if evaluate_on is None:
+        raise _check.fail("sweep", "patience", "None, since there is no `evaluate_on` to judge by", patience)
+    return _check.integer("sweep", "patience", patience, low=1)
+
+
+def _keep(keep: str | Sequence[str]) -> tuple[str, ...]:
+    names = (keep,) if isinstance(keep, str) else tuple(keep)
+    unknown = [name for name in names if name not in ("final", "best")]
+    if unknown:
+        raise _check.fail("sweep", "keep", "'final', 'best' or both", repr(unknown[0]))
+    return names
 
 
 def _held_out(trial: Trial, argument: str, value: Any) -> HeldOut | None:

@@ -419,7 +419,7 @@ def test_test_metrics_are_those_of_the_chosen_point():
 
 def test_the_cost_is_a_line():
     text = lines(measured({"learning_rate": RATES}, [[2, 2], [1, 1], [3, 3], [4, 4]]))
-    assert f"4 points x 2 seeds x {STEPS} steps as scan(vmap): 2.5 s running, 1.5 s compiling" in text
+    assert f"4 points x 2 seeds x {STEPS} steps as vmap/scan: 2.5 s running, 1.5 s compiling" in text
 
 
 def test_long_names_and_values_widen_their_column():

@@ -8,7 +8,6 @@ import optax
 import pytest
 
 import lrjax
-from lrjax.engine import _points, _preflight, _program, member_key
 
 DATA = lrjax.batches(np.zeros(4), batch_size=4)
 
@@ -56,23 +55,23 @@ def test_other_members_are_bit_equal_to_a_run_where_the_member_does_not_diverge(
         np.testing.assert_array_equal(calm.metrics["loss"][point], wild.metrics["loss"][point])
 
 
-def test_a_frozen_member_keeps_its_last_finite_state():
+PLANS = ["pool", "sequential", "vmap", "unrolled", "sharded", "lean", "vmap/scan/1", "vmap-lean"]
+STEPWISE = ["pool/dispatch", "pool/unrolled", "vmap/unrolled", "vmap/dispatch"]
+
+
+@pytest.mark.parametrize("plan", [*PLANS, *STEPWISE])
+def test_a_member_keeps_its_last_finite_state_whatever_the_plan(plan):
     def update(x, batch, hyperparams):
         return {"loss": jnp.where(x > 4, jnp.inf, x), "x": x}, x * hyperparams["factor"]
 
-    def evaluate(x, batch):
-        return {"loss": x}
-
-    trial = lrjax.Trial(lambda key, hyperparams: jnp.float32(1.0), update, evaluate)
-    points = _points.group([{"factor": 2.0}], ())
-    key = member_key(0, 0)
-    frame = _preflight.check_points(trial, points, key, DATA(0), ())[0]
-    program = _program.Program(trial, {}, frame, DATA, batched=True)
-    numbers = {"factor": jnp.asarray([2.0])}
-    members = program.start(key[None], numbers)
-    members, _ = program.advance(members, numbers, DATA.schedule(0, 8, (0,)), 0, 8)
-    assert float(members.arrays[0][0, 0]) == 8.0  # the loss there is the first that is not finite
-    assert int(members.diverged_at[0, 0]) == 3
+    plan = lrjax.results.Plan("vmap", lean=True) if plan == "vmap-lean" else plan
+    trial = lrjax.Trial(lambda key, hyperparams: jnp.float32(1.0), update)
+    grid = {"factor": [2.0, 1.0, 4.0]}
+    sweep = lrjax.sweep(trial, grid, DATA, steps=8, name="factor", progress=False, plan=plan, keep="final")
+    assert sweep.diverged_at.ravel().tolist() == [3, -1, 2]  # the loss there is the first not finite
+    assert [float(sweep.states["final"][p, 0]) for p in range(3)] == [8.0, 1.0, 16.0]
+    assert sweep.causes.ravel().tolist() == ["loss", "", "loss"]
+    np.testing.assert_array_equal(sweep.metrics["x"][0, 0], [1, 2, 4, 8, *[np.nan] * 4])
 
 
 def test_a_state_that_overflows_with_a_finite_loss_is_caught_at_that_step():

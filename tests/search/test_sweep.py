@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrjax
-from lrjax.engine import _points, _preflight, _program
+from lrjax.engine import _program
 from lrjax.search import log_spaced
 
 DATA = lrjax.batches(np.zeros(4), batch_size=4)
@@ -118,7 +118,8 @@ def test_cost_counts_member_steps():
 
 
 def test_plan_name_and_steps():
-    assert (whole().plan, whole().name, whole().steps) == ("scan(vmap)", "learning_rate", 33)
+    assert (str(whole().plan), whole().name, whole().steps) == ("vmap/scan", "learning_rate", 33)
+    assert "too short" in whole().plan.summary()
 
 
 def test_without_held_out_and_test_data_their_arrays_are_empty():
@@ -500,23 +501,26 @@ def test_a_host_function_is_called_once_a_step_and_seed():
     assert len(calls) <= 11  # one more, for the shape of a batch
 
 
-def test_data_is_no_constant_of_the_program():
+@pytest.mark.parametrize("plan", ["pool", "vmap"])
+def test_data_is_no_constant_of_the_program(plan, monkeypatch):
     """The text of the program does not grow with the data, which is among its arguments."""
-    grid = _points.group([{"learning_rate": 0.1}, {"learning_rate": 0.2}], ())[0]
 
     def text(count):
+        texts = []
+
+        def compile(self, key, function, arguments, donate):
+            texts.append(jax.jit(function).lower(*arguments).as_text())
+            return original(self, key, function, arguments, donate)
+
         data = lrjax.batches(np.random.default_rng(0).normal(size=(count, 64)), batch_size=4)
         trial = lrjax.trial(
             lambda key: jnp.zeros(64), lambda w, batch: jnp.mean((batch @ w - 1) ** 2), lrjax.sgd
         )
-        key = lrjax.engine.member_key(0, 0)
-        outline = _preflight.check_points(trial, [grid], key, data(0), ())[0]
-        program = _program.Program(trial, {}, outline, data, batched=True)
-        numbers = {"learning_rate": jnp.asarray(grid.numeric["learning_rate"])}
-        members = program.start(key[None], numbers)
-        selected = data.schedule(0, 5, (0,))
-        arguments = (members, numbers, data.arrays, selected, jnp.int32(0), jnp.int32(5))
-        return jax.jit(program._advance).lower(*arguments).as_text()
+        with monkeypatch.context() as patch:
+            original = _program.Programs._compile
+            patch.setattr(_program.Programs, "_compile", compile)
+            run(trial, {"learning_rate": [0.1, 0.2]}, data, steps=5, plan=plan)
+        return max(texts, key=len)
 
     small, large = text(16), text(16384)  # 4 kB and 4 MB of data
     assert abs(len(large) - len(small)) < 200
@@ -543,28 +547,30 @@ def test_a_loss_is_not_traced_again_for_more_steps_or_points():
             evaluate_on=np.zeros(4),
             evaluate_every=max(1, steps // 3),
         )
-        return count - points  # the preflight traces every point once
+        return count
 
     base = traces(2, 6)
-    assert base <= 6
+    assert base <= 6  # once for training and once for each kind of evaluation, whatever the points
     assert traces(2, 300) == base
     assert traces(9, 6) == base
 
 
-def test_a_shared_program_is_compiled_once_for_all_chunks(monkeypatch):
-    lowered = []
-    original = _program.Program._call
+@pytest.mark.parametrize(
+    ("plan", "programs"),
+    [("pool", ["evaluate alone", "replay", "start"]), ("vmap", ["advance", "evaluate", "start"])],
+)
+def test_programs_are_compiled_once_for_all_chunks_points_and_seeds(plan, programs, monkeypatch):
+    compiled = []
+    original = _program.Programs._compile
 
-    def call(self, name, function, arguments, donate=()):
-        before = len(self._compiled)
-        result = original(self, name, function, arguments, donate)
-        if len(self._compiled) > before:
-            lowered.append(name)
-        return result
+    def compile(self, key, *arguments):
+        compiled.append(key[0])
+        return original(self, key, *arguments)
 
-    monkeypatch.setattr(_program.Program, "_call", call)
-    run(quadratic(), {"learning_rate": [0.1]}, steps=33, evaluate_on=np.zeros(4), evaluate_every=10)
-    assert sorted(map(str, lowered)) == sorted(["start", "advance", "('evaluate', 4, 4)"])
+    monkeypatch.setattr(_program.Programs, "_compile", compile)
+    grid = {"learning_rate": [0.1, 0.2, 0.3]}
+    run(quadratic(), grid, steps=33, seeds=2, evaluate_on=np.zeros(4), evaluate_every=10, plan=plan)
+    assert sorted(compiled) == programs
 
 
 # Interrupts
@@ -620,15 +626,15 @@ def test_an_interrupt_before_any_step_recommends_nothing(held_out):
     assert "2/2 not measured" in cut.summary()
 
 
-def test_points_that_never_began_are_no_failures(tmp_path):
-    """Each value of a static hyperparameter has its own program; the second one was never reached."""
+def test_groups_stand_at_the_same_step_when_interrupted(tmp_path):
+    """Each value of a static hyperparameter has its own program; all of them go on chunk by chunk."""
     grid = {"learning_rate": [0.1, 0.3], "nesterov": [False, True]}
     calls = 0
 
     def f(step):
         nonlocal calls
         calls += 1
-        if calls > 100:
+        if calls > 60:
             raise KeyboardInterrupt
         return np.float32(0.0)
 
@@ -637,10 +643,9 @@ def test_points_that_never_began_are_no_failures(tmp_path):
     cut = run(
         trial, grid, data, steps=80, evaluate_every=40, evaluate_on=np.zeros(4), directory=tmp_path / "cut"
     )
-    assert cut.stopped_at.tolist() == [[-1], [0], [-1], [0]]
+    assert cut.stopped_at.tolist() == [[40]] * 4
     assert not cut.answer.failed.any()
-    assert np.isinf(cut.answer.scores).tolist() == [False, True, False, True]
-    assert cut.answer.point["nesterov"] is False
+    assert np.isfinite(cut.answer.scores).all()
     assert lrjax.load(tmp_path / "cut").answer.recommendation == cut.answer.recommendation
 
 

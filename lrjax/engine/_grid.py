@@ -1,0 +1,246 @@
+"""Members that run together: grids of rows x columns, one program for each size of grid.
+
+A column's members share a seed. When members leave, the rest move together on a ladder of sizes, each
+half of the one before, so that few programs are compiled. What fills up a grid is trained for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrjax.engine import _replay
+from lrjax.engine._member import Arrays
+from lrjax.engine._pool import Id
+from lrjax.engine._program import HeldOut, Programs
+from lrjax.engine._replay import Outcome
+
+
+class _Block(NamedTuple):
+    """One grid: who stands where (None for what fills it up), and the arrays `[rows, columns, ...]`."""
+
+    layout: list[list[Id | None]]
+    arrays: Arrays
+    numbers: dict[str, jax.Array]
+
+    @property
+    def cells(self) -> list[tuple[int, int, Id]]:
+        return [(r, c, i) for r, row in enumerate(self.layout) for c, i in enumerate(row) if i is not None]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.layout), len(self.layout[0])
+
+
+class Grid:
+    """The members of a group, in blocks; the same calls as those of `Pool`.
+
+    Every call changes all its members or, if it is interrupted, none.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        numbers: Mapping[str, np.ndarray],
+        keys: Callable[[int], jax.Array],
+        widest: int,
+    ) -> None:
+        self.programs = programs
+        self._numbers = numbers
+        self._keys = keys
+        devices = 1 if programs.mesh is None else programs.mesh.size
+        self._ladder = ladder(widest, programs.plan.width, devices)
+        self._blocks: list[_Block] = []
+        self._loose: dict[Id, Arrays] = {}  # members that stand in no block
+
+    def renumber(self, numbers: Mapping[str, np.ndarray]) -> None:
+        """Gives members their hyperparameters that are numbers, `[points]`; none may stand in a block."""
+        assert not self._blocks
+        self._numbers = numbers
+
+    def holds(self, member: Id) -> bool:
+        """Whether a member has a state."""
+        return member in self._loose or any(i == member for b in self._blocks for _, _, i in b.cells)
+
+    def start(self, ids: Sequence[Id]) -> None:
+        """Puts members to step 0."""
+        self._forget(ids)
+        self._loose |= {i: self.programs.start(self._keys(i[1]), self._number(i)) for i in ids}
+
+    def put(self, states: Mapping[Id, Arrays]) -> None:
+        """Puts members to given states."""
+        self._forget(list(states))
+        self._loose |= states
+
+    def state(self, member: Id) -> Arrays:
+        """A member's state."""
+        if member in self._loose:
+            return self._loose[member]
+        block, row, column = next((b, r, c) for b in self._blocks for r, c, i in b.cells if i == member)
+        return _on_one_device([x[row, column] for x in block.arrays])
+
+    def drop(self, ids: Sequence[Id]) -> None:
+        """Forgets members; their places stay until the others move together."""
+        self._forget(ids)
+
+    def advance(self, ids: Sequence[Id], selected: Callable[[int], Any], count: int) -> dict[Id, Outcome]:
+        """Trains members for `count` steps; `selected(seed)` is what a seed's batches are gathered from."""
+        self._arrange(ids)
+        outcomes: dict[Id, Outcome] = {}
+        self._blocks = [self._advance(block, selected, count, outcomes) for block in self._blocks]
+        return outcomes
+
+    def rehearse(self, ids: Sequence[Id], selected: Callable[[int], Any], count: int) -> None:
+        """The same work, without any member being moved by it."""
+        self._arrange(ids)
+        for block in self._blocks:
+            self._advance(block, selected, count, {})
+
+    def evaluate(self, ids: Sequence[Id], held_out: HeldOut, name: str) -> np.ndarray:
+        """Held-out metrics, `[members, metrics]`."""
+        self._arrange(ids)
+        rows: dict[Id, np.ndarray] = {}
+        for block in self._blocks:
+            table = np.asarray(self.programs.evaluate(block.arrays, held_out, name, block.size))
+            rows |= {i: table[r, c] for r, c, i in block.cells}
+        return np.stack([rows[i] for i in ids])
+
+    def observe(self, ids: Sequence[Id], measured: np.ndarray) -> None:
+        """Tells members their held-out metrics."""
+        self._arrange(ids)
+        rows = dict(zip(ids, measured, strict=True))
+        told = []
+        for block in self._blocks:
+            table = np.zeros((*block.size, measured.shape[1]), np.float32)
+            for r, c, i in block.cells:
+                table[r, c] = rows[i]
+            arrays = self.programs.observe(block.arrays, self.programs.place(jnp.asarray(table)), block.size)
+            told.append(block._replace(arrays=arrays))
+        self._blocks = told
+
+    def _advance(
+        self,
+        block: _Block,
+        selected: Callable[[int], Any],
+        count: int,
+        outcomes: dict[Id, Outcome],
+    ) -> _Block:
+        programs = self.programs
+        by_seed = [selected(_stand_in(block.layout, 0, c)[1]) for c in range(block.size[1])]
+        chosen = by_seed[0]
+        if programs.batched:
+            chosen = jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *by_seed)
+        chunk = programs.advance(block.arrays, block.numbers, chosen, count, block.size)
+        metrics, good = np.asarray(chunk.metrics)[:, :, :count], np.asarray(chunk.good)
+        loss = programs.member.names.index("loss")
+        ends: dict[tuple[int, int], Arrays] = {}
+        for r, c, i in block.cells:
+            own = metrics[r, c]
+            if chunk.still_at is not None and not good[r, c]:
+                state = _on_one_device([x[r, c] for x in chunk.arrays])
+                at = int(chunk.still_at[r, c])
+                outcomes[i] = _replay.stood_still(programs, state, self._number(i), by_seed[c], own, at)
+            elif _replay.healthy(own, good[r, c], loss):
+                outcomes[i] = Outcome(own, None)
+            else:
+                start = _on_one_device([x[r, c] for x in block.arrays])
+                ends[r, c], outcomes[i] = _replay.settle(programs, start, self._number(i), by_seed[c], count)
+        return block._replace(arrays=self._written(chunk.arrays, ends))
+
+    def _written(self, arrays: Arrays, ends: Mapping[tuple[int, int], Arrays]) -> Arrays:
+        """A grid's arrays with other states at some of its places."""
+        for place, end in ends.items():
+            new = self.programs.replicate(end)
+            arrays = [x.at[place].set(y) for x, y in zip(arrays, new, strict=True)]
+        return arrays
+
+    def _arrange(self, ids: Sequence[Id]) -> None:
+        """Makes the blocks hold these members and no others, no wider than they need to be."""
+        standing = {i for block in self._blocks for _, _, i in block.cells}
+        layouts = self._layouts(ids)
+        if standing == set(ids) and [b.size for b in self._blocks] == [
+            (len(layout), len(layout[0])) for layout in layouts
+        ]:
+            return
+        place: dict[Id, int] = {}
+        sources: list[Arrays] = []
+        offset = 0
+        for block in self._blocks:
+            rows, columns = block.size
+            sources.append([x.reshape(rows * columns, *x.shape[2:]) for x in _on_one_device(block.arrays)])
+            place |= {i: offset + r * columns + c for r, c, i in block.cells}
+            offset += rows * columns
+        wanted_loose = [i for i in ids if i in self._loose]
+        if wanted_loose:
+            sources.append(
+                [jnp.stack(xs) for xs in zip(*(self._loose[i] for i in wanted_loose), strict=True)]
+            )
+            place |= {i: offset + n for n, i in enumerate(wanted_loose)}
+        pooled = [jnp.concatenate(xs) for xs in zip(*sources, strict=True)]
+        loose = {i: x for i, x in self._loose.items() if i not in place}
+        loose |= {i: [x[place[i]] for x in pooled] for i in standing - set(ids)}
+        self._blocks = [self._block(layout, pooled, place) for layout in layouts]
+        self._loose = loose
+
+    def _block(self, layout: list[list[Id | None]], pooled: Arrays, place: Mapping[Id, int]) -> _Block:
+        rows, columns = len(layout), len(layout[0])
+        filled = [[_stand_in(layout, r, c) for c in range(columns)] for r in range(rows)]
+        index = jnp.asarray([[place[i] for i in row] for row in filled])
+        positions = np.array([[i[0] for i in row] for row in filled])
+        numbers = {name: jnp.asarray(values[positions]) for name, values in self._numbers.items()}
+        arrays = [x[index] for x in pooled]
+        return _Block(layout, self.programs.place(arrays), self.programs.place(numbers))
+
+    def _layouts(self, ids: Sequence[Id]) -> list[list[list[Id | None]]]:
+        """Who stands where: each seed's members in their order, from the top."""
+        seeds = sorted({seed for _, seed in ids})
+        queues = {seed: [i for i in ids if i[1] == seed] for seed in seeds}
+        layouts, begin = [], 0
+        left = max(len(queue) for queue in queues.values())
+        while left > 0:
+            width = next((w for w in self._ladder if w >= left), self._ladder[-1])
+            rows: list[list[Id | None]] = [
+                [queues[s][r] if r < len(queues[s]) else None for s in seeds]
+                for r in range(begin, begin + width)
+            ]
+            keep = [c for c in range(len(seeds)) if any(row[c] is not None for row in rows)]
+            layouts.append([[row[c] for c in keep] for row in rows])
+            begin, left = begin + width, left - width
+        return layouts
+
+    def _forget(self, ids: Sequence[Id]) -> None:
+        gone = set(ids)
+        self._loose = {i: x for i, x in self._loose.items() if i not in gone}
+        emptied = [
+            block._replace(layout=[[None if i in gone else i for i in row] for row in block.layout])
+            for block in self._blocks
+        ]
+        self._blocks = [block for block in emptied if block.cells]
+
+    def _number(self, member: Id) -> dict[str, jax.Array]:
+        return {name: jnp.asarray(values[member[0]]) for name, values in self._numbers.items()}
+
+
+def ladder(widest: int, most: int | None, devices: int) -> list[int]:
+    """Numbers of rows, smallest first: halves of the widest, each a multiple of the devices."""
+    width = min(widest, most) if most else widest
+    rungs = {-(-width // devices) * devices}
+    while width > 1:
+        width = -(-width // 2)
+        rungs.add(-(-width // devices) * devices)
+    return sorted(rungs)
+
+
+def _on_one_device(arrays: Arrays) -> Arrays:
+    """Arrays that may be laid out over a mesh, on the first device."""
+    return [x if len(x.devices()) == 1 else jax.device_put(x, jax.devices()[0]) for x in arrays]
+
+
+def _stand_in(layout: list[list[Id | None]], row: int, column: int) -> Id:
+    """Who is trained at a place: its member, or another of its column once more."""
+    own = layout[row][column]
+    return own if own is not None else next(i for r in layout if (i := r[column]) is not None)

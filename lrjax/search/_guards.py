@@ -1,0 +1,215 @@
+"""Where the points of a sweep stand at a rung, and which of them no rule may drop.
+
+A rung judges a short horizon, and short horizons mislead: they favour rates that are too small (Wu et al.
+2018), and near the best rate seeds move losses more than rates do. The guards keep what a rung cannot tell
+from the best.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Student's t at 95 %, one-sided, for 1 to 10 degrees of freedom.
+_T = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
+_NORMAL = 1.6449  # the same for infinitely many
+
+
+class Standing(NamedTuple):
+    """Where a sweep stands at a rung.
+
+    Attributes:
+      step: Updates that every point still training has behind it.
+      losses: float `[points, seeds]`, held-out losses, or means of the last training losses; infinity
+        where a member failed, NaN for points that do not train any more.
+      alive: bool `[points]`, which points still train.
+      history: Step and losses at every earlier rung, oldest first, and of nothing but rungs.
+      points: Each hyperparameter's value at each point, `[points]`.
+      name: The hyperparameter that is the learning rate.
+
+    Example:
+      >>> import numpy as np
+      >>> losses = np.array([[3.0, 3.1], [1.0, 1.2], [np.inf, np.inf]])
+      >>> points = {"learning_rate": np.array([0.01, 0.1, 1.0])}
+      >>> standing = Standing(100, losses, np.array([True] * 3), (), points, "learning_rate")
+      >>> ranking(standing).tolist()
+      [1, 0]
+    """
+
+    step: int
+    losses: np.ndarray
+    alive: np.ndarray
+    history: tuple[tuple[int, np.ndarray], ...]
+    points: dict[str, np.ndarray]
+    name: str
+
+
+def scores(losses: np.ndarray) -> np.ndarray:
+    """What points are compared by: the median over seeds, infinity where half of them or more failed.
+
+    Args:
+      losses: `[points, seeds]`; whatever is not finite has failed.
+
+    Returns:
+      float64 `[points]`.
+
+    Example:
+      >>> import numpy as np
+      >>> scores(np.array([[3.0, 1.0, np.inf], [1.0, np.inf, np.inf]])).tolist()
+      [3.0, inf]
+    """
+    losses = np.asarray(losses, float)
+    return np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
+
+
+def ranking(standing: Standing) -> np.ndarray:
+    """The points that still train and have not failed, best first; lower rates first among equals.
+
+    Args:
+      standing: Where the sweep stands.
+
+    Returns:
+      Indices of points.
+
+    Example:
+      >>> import numpy as np
+      >>> points = {"learning_rate": np.array([0.3, 0.1, 1.0])}
+      >>> losses = np.array([[2.0], [2.0], [1.0]])
+      >>> ranking(Standing(10, losses, np.array([True] * 3), (), points, "learning_rate")).tolist()
+      [2, 1, 0]
+    """
+    score = scores(standing.losses)
+    order = np.lexsort((_rates(standing), score))
+    return order[(standing.alive & np.isfinite(score))[order]]
+
+
+def lines(standing: Standing) -> list[np.ndarray]:
+    """The points in groups that differ in their rate only, each group in order of rate.
+
+    Args:
+      standing: Where the sweep stands.
+
+    Returns:
+      Indices of points, one array a group; groups are in the order of their first point.
+
+    Example:
+      >>> import numpy as np
+      >>> points = {"learning_rate": np.array([0.3, 0.1, 0.3]), "nesterov": np.array([True, True, False])}
+      >>> losses = np.ones((3, 1))
+      >>> found = lines(Standing(10, losses, np.array([True] * 3), (), points, "learning_rate"))
+      >>> [line.tolist() for line in found]
+      [[1, 0], [2]]
+    """
+    others = [values.tolist() for name, values in standing.points.items() if name != standing.name]
+    groups: dict[Any, list[int]] = {}
+    for index in range(len(standing.alive)):
+        groups.setdefault(tuple(_identity(values[index]) for values in others), []).append(index)
+    rates = _rates(standing)
+    return [np.array(group)[np.argsort(rates[group], kind="stable")] for group in groups.values()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Guards:
+    """What a rung may not drop, in both directions of the rate.
+
+    Attributes:
+      neighbours: How many neighbours in rate of the best point are kept on each side, >= 0.
+      noise: Whether points are kept that are within the paired seed noise of the best.
+
+    Example:
+      >>> import numpy as np
+      >>> losses = np.array([[4.0], [3.0], [1.0], [2.0], [3.0]])
+      >>> points = {"learning_rate": np.array([0.01, 0.03, 0.1, 0.3, 1.0])}
+      >>> standing = Standing(100, losses, np.array([True] * 5), (), points, "learning_rate")
+      >>> Guards(neighbours=1, noise=True).keep(standing, np.zeros(5, bool)).tolist()
+      [False, True, True, True, False]
+    """
+
+    neighbours: int
+    noise: bool
+
+    def keep(self, standing: Standing, chosen: np.ndarray) -> np.ndarray:
+        """The points to go on with: those chosen and those guarded, less those that failed.
+
+        The best point is always among them. A point of which half of the seeds or more have failed is
+        not: failed members do not come back, so its score at the end is infinity whatever the others
+        do. If all points have failed, none is kept.
+
+        Args:
+          standing: Where the sweep stands.
+          chosen: bool `[points]`, what the rule would keep by itself.
+
+        Returns:
+          bool `[points]`, a subset of those alive.
+        """
+        ranked = ranking(standing)
+        kept = np.zeros(len(standing.alive), bool)
+        if not len(ranked):
+            return kept
+        kept[ranked] = chosen[ranked]
+        kept[self._around(standing, ranked)] = True
+        if self.noise:
+            best = standing.losses[ranked[0]]
+            kept[[point for point in ranked if within_noise(standing.losses[point], best)]] = True
+        return kept
+
+    def _around(self, standing: Standing, ranked: np.ndarray) -> np.ndarray:
+        """The best point and its neighbours in rate among those that still train and have not failed."""
+        line = next(line for line in lines(standing) if ranked[0] in line)
+        line = line[np.isin(line, ranked)]
+        place = int(np.flatnonzero(line == ranked[0])[0])
+        return line[max(0, place - self.neighbours) : place + self.neighbours + 1]
+
+
+def within_noise(losses: np.ndarray, best: np.ndarray) -> bool:
+    r"""Whether a point's seeds do not tell it from the best one's.
+
+    With $d_s$ the difference of the losses for seed $s$, which both points share, and $t$ the 95 %
+    quantile of Student's distribution, one-sided, with $n - 1$ degrees of freedom:
+
+    $$\bar{d} \le t_{n-1} \, \mathrm{std}(d) / \sqrt{n}$$
+
+    The quantile matters for few seeds: it is 6.3 for two and 2.9 for three. With 2 in its place, one in
+    seven (two seeds) and one in eleven (three) of the points that equal the best would be dropped. The
+    best is the lowest of many, which is luck in part, so a point that equals it is kept less often than
+    the 95 % say: about 85 % of the time among nine equal ones.
+
+    Args:
+      losses: The point's losses, `[seeds]`.
+      best: Those of the best point, `[seeds]`.
+
+    Returns:
+      False if fewer than two seeds are finite for both: the noise of the difference is then unknown.
+
+    Example:
+      >>> import numpy as np
+      >>> best = np.array([1.0, 2.0, 3.0])
+      >>> within_noise(best + [0.1, -0.1, 0.2], best), within_noise(best + [0.1, 0.1, 0.12], best)
+      (True, False)
+    """
+    both = np.isfinite(losses) & np.isfinite(best)
+    n = int(both.sum())
+    if n < 2:
+        return False
+    d = losses[both].astype(float) - best[both].astype(float)
+    return bool(d.mean() <= _t_quantile(n - 1) * d.std(ddof=1) / np.sqrt(n))
+
+
+def _t_quantile(nu: int) -> float:
+    if nu <= len(_T):
+        return _T[nu - 1]
+    # Abramowitz & Stegun 26.7.5: from 11 degrees on, two terms err by less than 0.001.
+    z = _NORMAL
+    return z + (z**3 + z) / (4 * nu) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
+
+
+def _rates(standing: Standing) -> np.ndarray:
+    """The learning rate of each point; all the same if the sweep is not over one."""
+    values = standing.points.get(standing.name)
+    return np.zeros(len(standing.alive)) if values is None else values.astype(float)
+
+
+def _identity(value: Any) -> Any:
+    return (type(value).__name__, value if value.__hash__ else id(value))
