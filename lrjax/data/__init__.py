@@ -8,6 +8,7 @@ from lrjax.data._batches import Batches, batches
 from lrjax.data._cached import Cached, cached
 from lrjax.data._coerce import as_data, as_held_out
 from lrjax.data._data import Data
+from lrjax.data._digest import text as text_digest
 from lrjax.data._function import FromFunction, from_function
 from lrjax.data._iterable import FromIterable
 
@@ -22,4 +23,5 @@ __all__ = [
     "batches",
     "cached",
     "from_function",
+    "text_digest",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Books:
         self.latest = np.full(shape, np.nan)
         self.rungs: list[tuple[int, np.ndarray]] = []
         self.kept: list[np.ndarray] = []
+        self.tested = np.zeros(shape, bool)
         self.reused = 0
         self.repeated = 0  # steps of stages whose members began anew
 
@@ -70,7 +71,7 @@ class Books:
         wanted = np.flatnonzero((self.recorded_steps >= first) & (self.recorded_steps < first + len(metrics)))
         picked = metrics[self.recorded_steps[wanted] - first]
         for index, name in enumerate(names):
-            self._table(self.metrics, name, len(self.recorded_steps))[who][wanted] = picked[:, index]
+            self.table(self.metrics, name, len(self.recorded_steps))[who][wanted] = picked[:, index]
         self.step[who] = first + (len(metrics) if fault is None else fault.offset + 1)
         if fault is not None:
             self.diverged_at[who] = first + fault.offset
@@ -84,7 +85,7 @@ class Books:
         """Enters an evaluation; returns whether it is the member's best."""
         column = int(np.searchsorted(self.held_out_steps, step))
         for name, value in zip(names, values, strict=True):
-            self._table(self.held_out, name, len(self.held_out_steps))[who][column] = value
+            self.table(self.held_out, name, len(self.held_out_steps))[who][column] = value
         loss = float(values[names.index("loss")])
         self.evaluated[who] = step
         self.latest[who] = loss
@@ -97,6 +98,7 @@ class Books:
         """Enters the evaluation on test data."""
         for name, value in zip(names, values, strict=True):
             self.test.setdefault(name, np.full(self._shape, np.nan, np.float32))[who] = value
+        self.tested[who] = True
 
     def stop(self, who: Who) -> None:
         """A member trains no further."""
@@ -191,8 +193,8 @@ class Books:
             settings=settings,
         )
 
-    def _table(self, tables: Mapping[str, np.ndarray], name: str, length: int) -> np.ndarray:
-        assert isinstance(tables, dict)
+    def table(self, tables: dict[str, np.ndarray], name: str, length: int) -> np.ndarray:
+        """A table of tables, made on first use."""
         return tables.setdefault(name, np.full((*self._shape, length), np.nan, np.float32))
 
     def _blown_up(self, who: Who, losses: np.ndarray) -> int | None:

@@ -18,14 +18,16 @@ import numpy as np
 from lrjax._keys import member_key
 from lrjax.data import Data
 from lrjax.engine import _inspect, _plan, _points, _preflight
+from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
 from lrjax.engine._carry import merge
 from lrjax.engine._clock import Clock, clock
 from lrjax.engine._grid import Grid
 from lrjax.engine._job import Job, Progress
-from lrjax.engine._member import Arrays, Member
+from lrjax.engine._member import Arrays
 from lrjax.engine._pool import Pool, Threads
 from lrjax.engine._program import Programs
+from lrjax.engine._team import Team
 from lrjax.results import Plan, SweepData
 
 _LARGEST_CHUNK = 2**28  # bytes of batches made on the host that wait for their steps
@@ -35,34 +37,21 @@ _LONG_CHECK = 1.0  # seconds of checking after which it is reported
 Report = Callable[[Progress, Callable[[], SweepData]], None]
 
 
-class Team:
-    """The members of a group: who they are, what they train on, and how they are run."""
-
-    def __init__(self, job: Job, points: _points.Group, data: Data, checked: _preflight.Checked) -> None:
-        self.points = points
-        self.data = data
-        self.batched = data.per_seed and not job.shared_order
-        self.member = Member(job.trial, points.static, checked.frame, data, checked.names)
-        self.numbers = points.numeric
-        self.crew: Pool | Grid | None = None
-        self._position = {point: position for position, point in enumerate(points.members)}
-
-    def ids(self, members: Sequence[Who]) -> dict[Who, tuple[int, int]]:
-        """Which of some members are in the group, and what they are called there."""
-        return {(p, s): (self._position[p], s) for p, s in members if p in self._position}
-
-
 class Training:
     """A job while it runs."""
 
-    def __init__(self, job: Job, report: Report) -> None:
+    def __init__(self, job: Job, report: Report, archive: Archive | None) -> None:
         self.job = job
+        self.archive = archive
         self.books = Books(job)
         self.plans: list[Plan] = []
         self.teams: list[Team] = []
         self.kept: dict[str, dict[Who, Arrays]] = {name: {} for name in job.keep}
         self.seconds_probing = 0.0
         self.stage = 0
+        self.stage_begun = False
+        self.moved = False  # since the last checkpoint
+        self.spent = (0.0, 0.0, 0.0)  # seconds of earlier runs: compiling, probing, running
         self._began = time.perf_counter()
         self._report = report
         self._checking = 0.0
@@ -86,34 +75,53 @@ class Training:
 
         key = member_key(job.key, 0)
         checked = _preflight.check_points(job.trial, groups, key, outlines, _held_out_outlines(job), tell)
-        self.teams = [Team(job, *parts) for parts in zip(groups, sources, checked, strict=True)]
-        self._outlines = outlines
+        parts = zip(groups, sources, outlines, checked, strict=True)
+        self.teams = [Team(job, *each) for each in parts]
         self._checking = time.perf_counter() - began
 
     def organise(self, threads: Callable[[int], Threads]) -> None:
-        """Chooses how each group is run, and the chunks."""
+        """Chooses how each group is run, and the chunks; takes up what is stored."""
         job = self.job
-        settings = [
-            self._setting(team, outline) for team, outline in zip(self.teams, self._outlines, strict=True)
-        ]
+        if self.archive is not None:
+            self.archive.begin(self)
+        settings = [self._setting(team) for team in self.teams]
         asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
         per_step = sum(s.seconds * s.members / s.cores for s in settings)
-        most = min(
-            _longest_on_host(team, outline, job)
-            for team, outline in zip(self.teams, self._outlines, strict=True)
-        )
+        most = min(_longest_on_host(team, job) for team in self.teams)
         self.clock = clock(job.steps, job.evaluate_every, per_step, most)
-        for team, setting, plan in zip(self.teams, settings, asked, strict=True):
+        stored = None
+        if self.archive is not None and self.archive.clock() is not None:
+            before = self.archive.clock()
+            assert before is not None
+            self.clock = self.clock._replace(piece=min(before.piece, self.clock.every))
+            stored = self.archive.plans(self.archive.labels(self))
+        for index, (team, setting, plan) in enumerate(zip(self.teams, settings, asked, strict=True)):
+            if plan is None and stored is not None:
+                plan = dataclasses.replace(stored[index], threads=min(stored[index].threads, setting.cores))
             if plan is None:
                 plan, team.crew = self._choose(team, setting, threads)
             self.plans.append(plan)
             team.crew = team.crew or self._crew(team, plan, threads)
+        self._take_up()
 
-    def _setting(self, team: Team, outline: Any) -> _plan.Setting:
+    def _take_up(self) -> None:
+        """Puts members to where an earlier run left them."""
+        if self.archive is None:
+            return
+        for team in self.teams:
+            assert team.crew is not None
+            for who, i in team.ids(self.everyone()).items():
+                state = self.archive.state(self, who)
+                if state is not None:
+                    team.crew.put({i: state})
+                best = self.archive.state(self, who, "best") if "best" in self.job.keep else None
+                if best is not None:
+                    self.kept["best"][who] = best
+
+    def _setting(self, team: Team) -> _plan.Setting:
         job = self.job
         numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
-        arrays = jax.eval_shape(team.member.start, member_key(job.key, 0), numbers)
-        traced = jax.make_jaxpr(team.member.step)(arrays, outline, numbers)
+        traced = jax.make_jaxpr(team.member.step)(team.outline, team.batch, numbers)
         return _plan.Setting(
             findings=_inspect.inspect(traced),
             members=len(team.points.members) * job.seeds,
@@ -148,7 +156,8 @@ class Training:
             crew = crews[str(plan)] = self._crew(team, plan, threads)
             return _measure(crew, ids, self._selected(team, 0, self.clock.after(0)), self.clock)
 
-        member_steps = self.job.steps * len(ids)
+        left = [self.job.steps - self.books.step[who] for who in team.ids(self.everyone())]
+        member_steps = int(sum(left))
         guess = setting.seconds * member_steps / setting.cores
         chosen = _plan.choose(_plan.candidates(setting), measure, member_steps, guess, self._tell)
         if crews:
@@ -162,10 +171,12 @@ class Training:
         """Trains all members to their last step, unless a rule or an interrupt stops them."""
         stages = self._stages()
         for stage in range(self.stage, len(stages)):
-            self.stage = stage
             last, restart = stages[stage]
             if restart:
-                self._begin_anew(last)
+                self._renumber(last)
+                if stage != self.stage or not self.stage_begun:
+                    self._begin_anew()
+            self.stage, self.stage_begun = stage, True
             while not self._interrupted:
                 members = self._training(last)
                 if not members:
@@ -177,11 +188,18 @@ class Training:
                 self._advance(cohort, step, min(self.clock.after(step), last))
                 self._evaluate([who for who in cohort if self._due(who, last)])
                 self._decide(last)
+                if self.archive is not None:
+                    self.archive.save(self)
                 self._tell("training")
             if self._interrupted:
-                self.books.interrupt()
                 return
         self._finish()
+
+    def stop(self) -> None:
+        """Stores where members stand, and marks those that could have trained on."""
+        if self.archive is not None:
+            self.archive.save(self, now=True)
+        self.books.interrupt()
 
     def interrupt(self) -> None:
         """Stops after the chunk that is being trained."""
@@ -196,27 +214,33 @@ class Training:
 
     def _training(self, last: int) -> list[Who]:
         training = self.books.alive() & (self.books.step < last)
-        return [who for who in self._everyone() if training[who]]
+        return [who for who in self.everyone() if training[who]]
 
-    def _everyone(self) -> list[Who]:
+    def everyone(self) -> list[Who]:
+        """All members."""
         points, seeds = self.books.step.shape
         return [(p, s) for p in range(points) for s in range(seeds)]
 
-    def _begin_anew(self, last: int) -> None:
-        """Puts all members that are left to step 0, with the horizon that the stage completes."""
+    def _begin_anew(self) -> None:
+        """Puts all members that are left to step 0."""
+        for who in self.everyone():
+            if self.books.alive()[who]:
+                self.books.begin_anew(who)
+        for team in self.teams:
+            assert team.crew is not None
+            team.crew.drop(list(team.ids(self.everyone()).values()))
+
+    def _renumber(self, last: int) -> None:
+        """Gives all members the horizon that a stage completes."""
         rule = self.job.rule
         assert rule is not None
         assert rule.horizon is not None
-        members = [(int(p), int(s)) for p, s in np.argwhere(self.books.alive())]
-        for who in members:
-            self.books.begin_anew(who)
         for team in self.teams:
             full = team.points.numeric[rule.horizon]
             scaled = np.asarray(full * (last / self.job.steps))
             scaled = np.rint(scaled) if np.issubdtype(full.dtype, np.integer) else scaled
             assert team.crew is not None
             team.crew.renumber({**team.numbers, rule.horizon: scaled.astype(full.dtype)})
-            team.crew.drop(list(team.ids(self._everyone()).values()))
 
     def _advance(self, cohort: Sequence[Who], step: int, stop: int) -> None:
         for team in self.teams:
@@ -230,6 +254,7 @@ class Training:
             outcomes = team.crew.advance(list(ids.values()), selected, stop - step)
             for who, i in ids.items():
                 self.books.record(who, step, outcomes[i], team.member.names)
+            self.moved = True
 
     def _due(self, who: Who, last: int) -> bool:
         step = int(self.books.step[who])
@@ -277,22 +302,34 @@ class Training:
     def _finish(self) -> None:
         """What is measured and kept once, after the last step."""
         job = self.job
-        members = [who for who in self._everyone() if self.books.diverged_at[who] < 0]
+        members = [who for who in self.everyone() if self.books.diverged_at[who] < 0]
         patient = job.patience is not None and job.rule is None  # who stops early is done, too
         finished = [who for who in members if self.books.stopped_at[who] < 0 or patient]
         for team in self.teams:
             assert team.crew is not None
             ids = {who: i for who, i in team.ids(finished).items() if team.crew.holds(i)}
+            ids = {who: i for who, i in ids.items() if not self.books.tested[who]}
             if job.test is not None and ids:
                 measured = team.crew.evaluate(list(ids.values()), job.test, "test")
                 for who, row in zip(ids, measured, strict=True):
                     self.books.enter_test(who, row, team.member.held_out_names)
-
+                self.moved = True
         if "final" in job.keep:
             for team in self.teams:
-                for who, i in team.ids(self._everyone()).items():
+                for who, i in team.ids(self.everyone()).items():
                     if team.crew is not None and team.crew.holds(i):
                         self.kept["final"][who] = team.crew.state(i)
+
+    def state(self, who: Who) -> Arrays | None:
+        """A member's state, or None before it has one."""
+        for team in self.teams:
+            for i in team.ids([who]).values():
+                return team.crew.state(i) if team.crew is not None and team.crew.holds(i) else None
+        return None
+
+    def best_state(self, who: Who) -> Arrays | None:
+        """A member's state at its best evaluation, if that is kept."""
+        return self.kept.get("best", {}).get(who)
 
     def states(self) -> dict[str, dict[Who, Any]]:
         """The states that were asked for, as the trial made them, by what they are and whose."""
@@ -306,15 +343,21 @@ class Training:
 
     def data(self) -> SweepData:
         """What was measured so far."""
+        data = self.books.data(self.seconds(), self._plan(), self.settings())
+        return dataclasses.replace(data, states=self.states())
+
+    def seconds(self) -> tuple[float, float, float]:
+        """Seconds spent compiling, probing and running, those of earlier runs included."""
         compiling = self._checking + self._seconds_compiling()
         running = time.perf_counter() - self._began - compiling - self.seconds_probing
-        data = self.books.data((compiling, self.seconds_probing, running), self._plan(), self._settings())
-        return dataclasses.replace(data, states=self.states())
+        a, b, c = self.spent
+        return a + compiling, b + self.seconds_probing, c + running
 
     def _plan(self) -> Plan:
         return self.plans[0] if self.plans else Plan("none")
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """How the job was asked for, as far as that is not in its points."""
         job = self.job
         return {
             "key": job.key,
@@ -324,6 +367,8 @@ class Training:
             "record_every": job.record_every,
             "blow_up": job.blow_up,
             "patience": job.patience,
+            "allocation": job.rule.name if job.rule else None,
+            "horizon": job.rule.horizon if job.rule else None,
         }
 
     def _seconds_compiling(self) -> float:
@@ -349,7 +394,7 @@ class Training:
         return [jax.tree.map(lambda x, s=s: x[:, s], padded) for s in range(len(seeds))]
 
 
-def train(job: Job, report: Report) -> SweepData:
+def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData:
     """Trains every point with every seed.
 
     A keyboard interrupt ends the training after the chunk in training; what was measured until then is
@@ -359,6 +404,7 @@ def train(job: Job, report: Report) -> SweepData:
       job: What to train.
       report: Called with how far the job is, after every chunk and while something takes long, and with
         a function that gives what was measured so far.
+      archive: Where checkpoints are, or None.
 
     Returns:
       What was measured.
@@ -366,9 +412,10 @@ def train(job: Job, report: Report) -> SweepData:
     Raises:
       TypeError: Before any training, if the trial breaks the protocol.
       ValueError: Before any training, if the trial cannot be run by the plan.
-      Exception: Before any training, what the trial raises for a point.
+      Exception: Before any training, what the trial raises for a point. Later, what the data or `report`
+        raise, with what was measured as the error's attribute `sweep`.
     """
-    training = Training(job, report)
+    training = Training(job, report, archive)
     with _pinned(), contextlib.ExitStack() as stack:
         made: dict[int, Threads] = {}
 
@@ -384,7 +431,13 @@ def train(job: Job, report: Report) -> SweepData:
             training.organise(threads)
             training.run()
         except KeyboardInterrupt:
-            training.books.interrupt()
+            pass
+        except Exception as error:
+            if training.books.step.any():
+                training.stop()
+                error.sweep = training.data()  # type: ignore[attr-defined]
+            raise
+        training.stop()
     return training.data()
 
 
@@ -438,11 +491,11 @@ def _padded(x: jax.Array, length: int) -> jax.Array:
     return jnp.concatenate([x, jnp.zeros((missing, *x.shape[1:]), x.dtype)]) if missing else x
 
 
-def _longest_on_host(team: Team, outline: Any, job: Job) -> int:
+def _longest_on_host(team: Team, job: Job) -> int:
     """Steps per chunk at most; where batches are made on the host, as many as memory can hold."""
     if team.data.on_device:
         return 10**9
-    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(outline))
+    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(team.batch))
     bytes_per_step *= job.seeds if team.batched else 1
     return max(1, _LARGEST_CHUNK // max(1, bytes_per_step))
 

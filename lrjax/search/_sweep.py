@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
 import numbers
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +19,7 @@ from jax.sharding import Mesh
 from lrjax import _check, plot, results
 from lrjax.answer import Answer, judge, summary
 from lrjax.data import Data, FromIterable, as_data, as_held_out
-from lrjax.engine import HeldOut, Job, Progress, Rule, parse_plan, train
+from lrjax.engine import Archive, HeldOut, Job, Progress, Rule, parse_plan, train
 from lrjax.results import Plan, SweepData
 from lrjax.search import _grid
 from lrjax.search._allocation import Allocation
@@ -226,6 +228,7 @@ def sweep(
         raise _check.fail(call, "order", "'per-seed' or 'shared'", repr(order))
     source, of_data = _source(data, points, steps)
     evaluations = _EVALUATIONS if allocation is None else _EVALUATIONS_TO_ALLOCATE
+    asked = (evaluate_every, record_every)
     evaluate_every = _interval("evaluate_every", evaluate_every, -(-steps // evaluations))
     record_every = _interval("record_every", record_every, -(-steps // _MOST_RECORDS))
     job = Job(
@@ -251,19 +254,56 @@ def sweep(
     )
     if on_chunk is not None and not callable(on_chunk):
         raise _check.fail_type(call, "on_chunk", "a function of a sweep, or None", _check.describe(on_chunk))
-    if directory is not None:
-        results.check_writable(call, "directory", directory)
-    with progress_bar(progress, steps, points, name) as show:
+    _check.number(call, "checkpoint_seconds", checkpoint_seconds, low=0)
+    with contextlib.ExitStack() as stack:
+        archive = None
+        if directory is not None:
+            archive = stack.enter_context(Archive(call, directory, float(checkpoint_seconds)))
+            job = _with_intervals(job, asked, archive.intervals)
+        show = stack.enter_context(progress_bar(progress, steps, points, name))
 
         def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
             show(progress)
             if on_chunk is not None and progress.phase == "training":
                 on_chunk(_as_sweep(measured()))
 
-        result = _as_sweep(train(job, report))
-    if directory is not None:
-        result.save(directory)
+        try:
+            result = _as_sweep(train(job, report, archive))
+        except Exception as error:
+            if isinstance(measured := getattr(error, "sweep", None), SweepData):
+                error.sweep = _as_sweep(measured)  # type: ignore[attr-defined]
+                error.add_note("what was measured until then is this error's attribute `sweep`")
+            raise
+        if directory is not None:
+            result.save(directory)
+    _say_how_to_go_on(result, directory)
     return result
+
+
+def _with_intervals(job: Job, asked: tuple[int | None, int | None], stored: tuple[int, int] | None) -> Job:
+    """The job with the intervals of the sweep that is stored, where none are asked for."""
+    if stored is None:
+        return job
+    evaluate_every, record_every = (
+        own if wish is not None else before
+        for wish, own, before in zip(asked, (job.evaluate_every, job.record_every), stored, strict=True)
+    )
+    return job._replace(evaluate_every=evaluate_every, record_every=record_every)
+
+
+def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) -> None:
+    """After an interrupt: one line on standard error."""
+    patient = sweep.settings.get("patience") is not None or sweep.settings.get("allocation") is not None
+    cut = (sweep.stopped_at >= 0) & (sweep.stopped_at < sweep.steps)
+    if not cut.any() or patient:
+        return
+    step = int(sweep.stopped_at[cut].min())
+    how = (
+        "nothing is stored: with `directory=` the same call would go on from there"
+        if directory is None
+        else f"the same call with directory={os.fspath(directory)!r} goes on from there"
+    )
+    print(f"sweep: interrupted at step {step} of {sweep.steps}; {how}", file=sys.stderr)
 
 
 def _source(
