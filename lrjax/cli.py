@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,7 +128,10 @@ def _add_common(parser: argparse.ArgumentParser, seeds: int) -> None:
         "--key", type=int, default=0, metavar="N", help="base of all random keys (default: 0)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where picture and data go (default: runs/COMMAND-TASK)"
+        "--directory",
+        metavar="DIR",
+        help="where picture and data go (default: runs/COMMAND-TASK, with a number behind it if another "
+        "sweep is there); the same command again goes on there",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -161,30 +166,44 @@ def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
     optimizer, trial = _trial(task, options.optimizer)
     steps = task.steps if options.steps is None else options.steps
     name = options.task.rpartition("/")[2].replace(".py:", "-")
-    directory = Path(options.directory or f"runs/{command}-{name}")
     print(f"{options.task}: {task.summary}" if task.summary else options.task)
     print(
         f"{optimizer}, {_span(rates)}, {options.seeds} seed{'s' * (options.seeds != 1)}, {steps} steps",
         flush=True,
     )
-    sweep = lrjax.sweep(
-        trial,
-        grid,
-        task.data,
-        steps=steps,
-        seeds=options.seeds,
-        evaluate_on=task.validation,
-        test_on=task.test,
-        key=options.key,
-        directory=directory,
-        progress=not options.quiet,
-    )
+
+    def train(directory: Path) -> lrjax.Sweep:
+        return lrjax.sweep(
+            trial,
+            grid,
+            task.data,
+            steps=steps,
+            seeds=options.seeds,
+            evaluate_on=task.validation,
+            test_on=task.test,
+            key=options.key,
+            directory=directory,
+            progress=not options.quiet,
+        )
+
+    sweep, directory = _stored(train, options.directory, f"runs/{command}-{name}")
     files = ["sweep.npz", "sweep.json", *_draw(sweep, directory)]
     print(f"wrote {', '.join(files)} in {directory}\n")
     print(sweep.summary())
     if (sweep.stopped_at >= 0).any():
         return 130
     return 0 if sweep.answer.index is not None else 1
+
+
+def _stored(train: Callable[[Path], lrjax.Sweep], given: str | None, usual: str) -> tuple[lrjax.Sweep, Path]:
+    """A sweep and where it is: where asked, or the first usual place that is free or holds it already."""
+    if given is not None:
+        return train(Path(given)), Path(given)
+    for number in itertools.count(1):
+        directory = Path(usual if number == 1 else f"{usual}-{number}")
+        with contextlib.suppress(lrjax.results.AnotherSweep):
+            return train(directory), directory
+    raise AssertionError("numbers do not end")
 
 
 def _span(rates: list[float]) -> str:

@@ -23,6 +23,16 @@ _METRICS = ("metrics", "held_out", "test")
 _ARRAYS = ("recorded_steps", "held_out_steps", "diverged_at", "stopped_at", "causes", "leaves")
 
 
+class AnotherSweep(ValueError):
+    """A directory holds checkpoints of a sweep that was asked for otherwise.
+
+    Example:
+      >>> from lrjax.results import AnotherSweep
+      >>> issubclass(AnotherSweep, ValueError)
+      True
+    """
+
+
 @dataclasses.dataclass(frozen=True)
 class Cost:
     """What a sweep took.

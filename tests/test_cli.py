@@ -148,7 +148,7 @@ def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
     assert any(line.startswith("on the test data, at the chosen point: ") for line in lines)
     assert out.endswith(f"\n{sweep.answer.recommendation}\n")
     assert out.endswith(f"\n{sweep.summary()}\n")
-    assert sorted(path.name for path in (here / "out").iterdir()) == [
+    assert sorted(path.name for path in (here / "out").glob("sweep*")) == [
         "sweep.json",
         "sweep.npz",
         "sweep.png",
@@ -235,11 +235,16 @@ def test_the_default_directory_is_named_after_command_and_task(call, here):
 def test_the_key_changes_where_members_start(call, here):
     def starts(key):
         arguments = ("--learning-rate", "0.01", "--steps", "3", "--seeds", "2", "--key", key, "--quiet")
-        assert call("sweep", "mine.py:random_start", *arguments)[0] == 0
-        return lrjax.load(here / "runs" / "sweep-mine-random_start").metrics["start"][0, :, 0]
+        status, out, _ = call("sweep", "mine.py:random_start", *arguments)
+        assert status == 0
+        directory = re.search(r"^wrote .* in (\S+)$", out, re.MULTILINE)[1]
+        return directory, lrjax.load(here / directory).metrics["start"][0, :, 0]
 
-    assert len({*starts(0), *starts(1)}) == 4
-    np.testing.assert_array_equal(starts(1), starts(1))
+    (first, zero), (second, one) = starts(0), starts(1)
+    assert len({*zero, *one}) == 4
+    assert (first, second) == ("runs/sweep-mine-random_start", "runs/sweep-mine-random_start-2")
+    assert starts(1)[0] == second  # it is the same sweep, and goes on there
+    np.testing.assert_array_equal(starts(1)[1], one)
 
 
 def without_timings(text):
@@ -347,7 +352,7 @@ def test_without_matplotlib_everything_but_the_picture_is_there(call, here, monk
     assert code == 0
     assert err == "no picture: it needs matplotlib, pip install 'lrjax[plot]'\n"
     assert "wrote sweep.npz, sweep.json in out" in out
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["sweep.json", "sweep.npz"]
+    assert sorted(path.name for path in (here / "out").glob("sweep*")) == ["sweep.json", "sweep.npz"]
 
 
 # Bad input

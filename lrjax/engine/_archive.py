@@ -27,7 +27,7 @@ from lrjax.engine._clock import Clock
 from lrjax.engine._job import Job
 from lrjax.engine._store import Checkpoint, Store
 from lrjax.engine._team import Team
-from lrjax.results import Plan
+from lrjax.results import AnotherSweep, Plan
 
 VERSION = 1  # of what a checkpoint says about its sweep
 _SHARE = 20  # training gets so many times the seconds that writing a checkpoint takes
@@ -297,7 +297,8 @@ class Archive:
         books.reused += int(books.step[who])
 
     def _refusal(self, expected: str, got: str) -> Exception:
-        return _check.fail(self._call, "directory", expected, f"{self._directory}, where {got}")
+        got = f"{self._directory}, where {got}"
+        return AnotherSweep(str(_check.fail(self._call, "directory", expected, got)))
 
 
 def _manifest(training: Training) -> dict[str, Any]:

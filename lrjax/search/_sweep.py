@@ -25,6 +25,7 @@ from lrjax.search import _grid
 from lrjax.search._allocation import Allocation
 from lrjax.search._guards import Standing
 from lrjax.search._progress import progress_bar
+from lrjax.search._verify import Verification, verify
 from lrjax.trials import Trial
 
 if TYPE_CHECKING:
@@ -75,6 +76,44 @@ class Sweep(SweepData):
           ImportError: If matplotlib is not installed.
         """
         return plot.sweep_figure(self, self.answer) if ax is None else plot.basin(self, self.answer, ax)
+
+    def verify(
+        self, trial: Trial, data: Any, members: int | Sequence[tuple[int, int]] = 3, steps: int | None = None
+    ) -> Verification:
+        """Trains some members again, each alone in a plain loop, and compares their training metrics.
+
+        Over the first 50 steps a member's metrics must be within 1e-5 of what they are alone, relative to
+        the largest value until then. Later, and from the start for a member that does not train, rounding
+        may have been amplified: then ten times the largest divergence until then is allowed of a twin that
+        is nudged by one unit in the last place in each of its first two states. A metric other than the
+        loss may jump, as an accuracy does, and must be out three records in a row. A member that diverged
+        is compared until then, and must diverge alone at the same step, give or take one, or ten times
+        what the twin gives or takes.
+
+        Args:
+          trial: The trial that was swept.
+          data: The data it was trained on, or the function that gave them.
+          members: How many members, >= 1, spread over the rates, the best point among them; or which: pairs
+            of a point's and a seed's index.
+          steps: How many of their steps, >= 1; None for all.
+
+        Returns:
+          A `Verification`: `passed`, `summary()`, and `members`, with what was found of each.
+
+        Raises:
+          TypeError: If an argument is of the wrong kind, or the trial cannot be trained on the data.
+          ValueError: If a number is out of its range; if the trial measures something else; of a member
+            of an interrupted sweep with a `horizon`, if the length of its schedule is not known.
+
+        Example:
+          >>> import lrjax
+          >>> task = lrjax.tasks.load("quadratic-deep")
+          >>> run, grid = task.trial(lrjax.sgd), {"learning_rate": [0.01, 0.03]}
+          >>> sweep = lrjax.sweep(run, grid, task.data, steps=20, progress=False)
+          >>> sweep.verify(run, task.data).passed
+          True
+        """
+        return verify(self, trial, data, _names_of_data(data), members, steps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Stores the result in a directory as npz and JSON; `load` reads it back.
