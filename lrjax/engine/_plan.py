@@ -149,6 +149,11 @@ def _on_cpu(setting: Setting, plan: Callable[..., Plan]) -> list[Plan]:
     return [vmap, pool] if setting.seconds < _SMALL else [pool, vmap]
 
 
+def worth_measuring(found: Sequence[Plan], guess: float) -> bool:
+    """Whether a job that may take so many seconds is long enough for its plans to be measured."""
+    return len(found) > 1 and guess >= _LONG
+
+
 def choose(
     found: Sequence[Plan],
     measure: Callable[[Plan], tuple[float, float]],
@@ -167,7 +172,7 @@ def choose(
     """
     if len(found) == 1:
         return found[0]
-    if guess < _LONG:
+    if not worth_measuring(found, guess):
         why = f"{found[0].why}; the job is too short for measuring others to be repaid"
         return dataclasses.replace(found[0], why=why)
     report("compiling")

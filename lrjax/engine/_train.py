@@ -17,7 +17,7 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _inspect, _plan, _points, _preflight
+from lrjax.engine import _choices, _inspect, _plan, _points, _preflight
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
 from lrjax.engine._carry import merge
@@ -159,7 +159,16 @@ class Training:
         left = [self.job.steps - self.books.step[who] for who in team.ids(self.everyone())]
         member_steps = int(sum(left))
         guess = setting.seconds * member_steps / setting.cores
-        chosen = _plan.choose(_plan.candidates(setting), measure, member_steps, guess, self._tell)
+        found, name = _plan.candidates(setting), None
+        if _plan.worth_measuring(found, guess):
+            text = _step_text(team)
+            name = _choices.key(text, setting.members, setting.seeds, setting.cores, team.batched)
+            earlier = _choices.recall(name)
+            if earlier is not None:
+                return earlier, self._crew(team, earlier, threads)
+        chosen = _plan.choose(found, measure, member_steps, guess, self._tell)
+        if name is not None and len(chosen.measured) == len(found):
+            _choices.remember(name, chosen)
         if crews:
             compiling = self._seconds_compiling() - compiled
             self.seconds_probing += time.perf_counter() - began - compiling
@@ -466,6 +475,12 @@ def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _step_text(team: Team) -> str:
+    """The text of a member's step: what a plan was measured for."""
+    numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
+    return jax.jit(team.member.step).lower(team.outline, team.batch, numbers).as_text()
 
 
 def _measure(
