@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lrjax.answer._ledger import Rung, ledger
 from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
+_SAME_ORDER = 0.5  # rank correlation below which a rung says little about a later one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,8 +26,10 @@ class Answer:
       score: The best point's median over seeds of what `judged_by` names; NaN without one.
       judged_by: What the rates were compared by.
       scores: The same median for every point, `[points]`; infinity where half of the seeds or more
-        failed (went non-finite, or ended worse than they began).
-      failed: bool `[points, seeds]`, which members failed.
+        failed (went non-finite, or ended worse than they began), and for a point that an allocation
+        dropped: its last loss is of an earlier step, and no match for those of the end. Only where no
+        point that was trained on has a score, those dropped last have.
+      failed: bool `[points, seeds]`, which members failed. Being dropped is no failure.
       plateau: The lowest and highest of the neighbouring rates that do as well as the best, up to
         2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
       divergence_edge: The lowest rate from which on every rate fails for at least half of the
@@ -62,9 +66,11 @@ def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
       data: A sweep's measurements.
 
     Returns:
-      Final losses and first losses, `[points, seeds]`, and "held-out loss" or "training loss".
-      Without held-out data a final loss is the mean over the last tenth of the recorded steps. Of a
-      member that was stopped it is the last one before that, NaN if there is none.
+      Final losses and first losses, `[points, seeds]`, and what the final ones are.
+      "held-out loss": the last. "best held-out loss", of a sweep with `patience`: the lowest after
+      training began, of members that stopped early and of those that did not. "training loss", without
+      held-out data: the mean over the last tenth of the recorded steps. Of a member that was stopped it
+      is the last one before that, NaN if there is none.
 
     Example:
       >>> import lrjax
@@ -77,6 +83,8 @@ def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
     """
     if "loss" in data.held_out:
         losses = data.held_out["loss"].astype(float)
+        if data.settings.get("patience") is not None:
+            return held_out_values(data, "loss"), losses[..., 0], "best held-out loss"
         final = final_values(losses, data.held_out_steps, data.stopped_at)
         return final, losses[..., 0], "held-out loss"
     nothing = np.full((*data.diverged_at.shape, len(data.recorded_steps)), np.nan)
@@ -111,6 +119,74 @@ def final_values(curves: np.ndarray, steps: np.ndarray, stopped_at: np.ndarray, 
     return final
 
 
+def held_out_values(data: SweepData, name: str) -> np.ndarray:
+    """A held-out metric where members are judged: at their last evaluation, or with `patience` their best.
+
+    Args:
+      data: A sweep's measurements.
+      name: The metric.
+
+    Returns:
+      float `[points, seeds]`; NaN where nothing is known.
+
+    Example:
+      >>> import numpy as np, lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> sweep = lrjax.sweep(
+      ...     task.trial(lrjax.sgd), {"learning_rate": [0.01]}, task.data, steps=20,
+      ...     evaluate_on=task.validation, progress=False,
+      ... )
+      >>> bool(held_out_values(sweep, "loss") == sweep.held_out["loss"][..., -1])
+      True
+    """
+    values = data.held_out[name].astype(float)
+    if data.settings.get("patience") is None:
+        return final_values(values, data.held_out_steps, data.stopped_at)
+    losses = np.where(data.held_out_steps > 0, data.held_out["loss"], np.nan)
+    best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)[..., None]
+    measured = np.isfinite(losses).any(axis=-1)
+    return np.where(measured, np.take_along_axis(values, best, axis=-1)[..., 0], np.nan)
+
+
+def dropped_at(data: SweepData) -> np.ndarray:
+    """The step at which an allocation dropped each point, -1 for never, int `[points]`.
+
+    Example:
+      >>> import numpy as np, lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> sweep = lrjax.sweep(
+      ...     task.trial(lrjax.sgd), {"learning_rate": [0.001, 0.03]}, task.data, steps=20,
+      ...     allocation=lrjax.top_k(1, first=10, neighbours=0), evaluate_on=task.validation, progress=False,
+      ... )
+      >>> dropped_at(sweep).tolist()
+      [10, -1]
+    """
+    dropped = np.full(len(data.diverged_at), -1)
+    for step, losses, kept in data.rungs:
+        stood = ~np.isnan(losses).all(axis=1)
+        dropped = np.where(stood & ~kept & (dropped < 0), step, dropped)
+    return dropped
+
+
+def rungs(data: SweepData) -> list[Rung]:
+    """What came of each decision of a sweep's allocation.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> sweep = lrjax.sweep(
+      ...     task.trial(lrjax.sgd), {"learning_rate": [0.001, 0.03]}, task.data, steps=20,
+      ...     allocation=lrjax.top_k(1, first=10, neighbours=0), evaluate_on=task.validation, progress=False,
+      ... )
+      >>> rungs(sweep)
+      [Rung(step=10, entered=2, kept=1, rank_correlation=nan)]
+    """
+    final, _, _ = final_losses(data)
+    final = np.where((data.diverged_at >= 0) | _interrupted(data), np.nan, final)
+    history, kept = [(step, losses) for step, losses, _ in data.rungs], [kept for _, _, kept in data.rungs]
+    return ledger(history, kept, final)
+
+
 def judge(data: SweepData) -> Answer:
     """Chooses the learning rate by the median final loss over seeds, lower rates first among equals.
 
@@ -132,8 +208,10 @@ def judge(data: SweepData) -> Answer:
     """
     final, initial, judged_by = final_losses(data)
     unmeasured = (data.stopped_at >= 0) & np.isnan(final)
-    failed = ~unmeasured & (~np.isfinite(final) | (final > initial) | (data.diverged_at >= 0))
-    scores = np.median(np.where(failed | unmeasured, np.inf, final), axis=1)
+    dropped = dropped_at(data)
+    worse = (final > initial) & (dropped < 0)[:, None]  # early in training that may yet come right
+    failed = ~unmeasured & (~np.isfinite(final) | worse | (data.diverged_at >= 0))
+    scores = _among_equals(np.median(np.where(failed | unmeasured, np.inf, final), axis=1), dropped)
     rates = _rates(data)
     best = _best(scores, rates)
     if best is None:
@@ -156,6 +234,14 @@ def judge(data: SweepData) -> Answer:
         recommendation=_recommendation(data, judged_by, best, scores[best], plateau, edge),
         warnings=warnings,
     )
+
+
+def _among_equals(scores: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    """The scores of the points that were trained furthest among those that have one; infinity for others."""
+    reached = np.where(dropped < 0, np.inf, dropped)
+    scored = np.isfinite(scores)
+    furthest = reached[scored].max(initial=-np.inf)
+    return np.where(scored & (reached == furthest), scores, np.inf)
 
 
 def _no_answer(
@@ -258,13 +344,63 @@ def _warnings(
             warnings.append(
                 f"The best rate, {rates[best]:.3g}, is the highest tried: extend the grid upwards."
             )
+    at = dropped_at(data)[best]
+    if at >= 0:
+        warnings.append(
+            f"All points that were trained on failed; the best, dropped at step {at}, is what is left."
+        )
+    warnings += _allocation_warnings(data)
     if judged_by == "training loss":
         warnings.append("Rates were compared by training loss: pass held-out data with `evaluate_on`.")
     return tuple(warnings)
 
 
+def _allocation_warnings(data: SweepData) -> list[str]:
+    if not data.rungs:
+        return []
+    warnings = []
+    if data.settings.get("horizon") is None and not _constant_rates(data):
+        warnings.append(
+            "Rungs compared points whose schedules, if they have any, were cut off there, which favours some "
+            "rates: name the hyperparameter that is the schedule's length with `horizon`."
+        )
+    for rung in rungs(data):
+        if rung.rank_correlation < _SAME_ORDER:
+            warnings.append(
+                f"The rung at step {rung.step} ordered the points otherwise than they were later (rank "
+                f"correlation {rung.rank_correlation:.2f}): train longer before points are judged."
+            )
+    return warnings
+
+
+def _constant_rates(data: SweepData) -> bool:
+    """Whether it is known that no member's rate changes while it trains."""
+    rates = data.metrics.get("learning_rate")
+    return rates is not None and bool(np.all((rates == rates[..., :1]) | np.isnan(rates)))
+
+
+def _interrupted(data: SweepData) -> np.ndarray:
+    """Members that could have trained on: neither an allocation nor their patience stopped them."""
+    stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps)
+    return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
+
+
+def _out_of_patience(data: SweepData) -> np.ndarray:
+    """Members whose held-out loss had not improved for as many evaluations as `patience` says."""
+    patience = data.settings.get("patience")
+    if patience is None or "loss" not in data.held_out:
+        return np.zeros(data.stopped_at.shape, bool)
+    best = np.full(data.stopped_at.shape, np.inf)
+    since = np.zeros(data.stopped_at.shape, int)
+    for step, losses in zip(data.held_out_steps, np.moveaxis(data.held_out["loss"], -1, 0), strict=True):
+        counted = step <= data.stopped_at
+        since = np.where(counted, np.where(losses < best, 0, since + 1), since)
+        best = np.fmin(best, losses)
+    return since >= patience
+
+
 def _interruption(data: SweepData) -> list[str]:
-    stopped = data.stopped_at[data.stopped_at >= 0]
+    stopped = data.stopped_at[_interrupted(data)]
     if not len(stopped):
         return []
     return [f"The sweep was interrupted; some members stand at step {stopped.min()} of {data.steps}."]

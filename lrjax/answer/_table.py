@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer._learning_rate import Answer, final_losses, final_values
+from lrjax.answer._learning_rate import Answer, dropped_at, final_losses, held_out_values, rungs
 from lrjax.results import SweepData
 
 
@@ -19,7 +19,8 @@ def summary(data: SweepData, answer: Answer) -> str:
 
     Returns:
       Lines of text. `*` marks the chosen point, `~` the others on the plateau; losses are
-      medians over seeds with the range in brackets.
+      medians over seeds with the range in brackets, of a point that an allocation dropped the last.
+      Of members that diverged the cause stands in brackets, unless it is just their loss.
 
     Example:
       >>> import lrjax
@@ -45,28 +46,33 @@ def _header(data: SweepData, answer: Answer) -> list[str]:
 def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
     seeds = data.diverged_at.shape[1]
     final, _, _ = final_losses(data)
-    finals = [
-        final_values(data.held_out[name], data.held_out_steps, data.stopped_at) for name in _others(data)
-    ]
-    others = [_median(values[index]) for values in finals]
+    others = [_median(held_out_values(data, name)[index]) for name in _others(data)]
     gone = data.diverged_at[index] >= 0
     worse = answer.failed[index] & ~gone & np.isfinite(final[index])
     undefined = answer.failed[index] & ~gone & ~worse
     unmeasured = ~answer.failed[index] & np.isnan(final[index])
     counts = {
-        " diverged": gone,
+        " diverged" + _causes(data.causes[index][gone]): gone,
         " worse than at the start": worse,
         " not finite": undefined,
         " not measured": unmeasured,
     }
-    verdict = ", ".join(f"{which.sum()}/{seeds}{text}" for text, which in counts.items() if which.any())
+    verdicts = [f"{which.sum()}/{seeds}{text}" for text, which in counts.items() if which.any()]
+    at = dropped_at(data)[index]
+    verdicts += [f"dropped at step {at}"] if at >= 0 else []
     return [
         _mark(data, answer, index),
         *map(_point_cells(data, index), data.points),
         _range(final[index]),
         *others,
-        verdict,
+        ", ".join(verdicts),
     ]
+
+
+def _causes(causes: np.ndarray) -> str:
+    """Why members diverged, in brackets; nothing for a loss, which is what one thinks of."""
+    named = [cause for cause in ("gradient", "parameters", "blow-up") if cause in causes]
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _point_cells(data: SweepData, index: int) -> Any:
@@ -112,8 +118,31 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
         lines.append(f"on the test data, at the chosen point: {measured}")
     points, seeds = data.diverged_at.shape
     cost = data.cost
+    size = " x ".join((_count(points, "point"), _count(seeds, "seed"), _count(data.steps, "step")))
+    probing = f", {cost.seconds_probing:.1f} s probing" if cost.seconds_probing >= 0.05 else ""
     lines.append(
-        f"{points} points x {seeds} seeds x {data.steps} steps as {data.plan}: "
-        f"{cost.seconds_running:.1f} s running, {cost.seconds_compiling:.1f} s compiling"
+        f"{size} as {data.plan}: "
+        f"{cost.seconds_running:.1f} s running, {cost.seconds_compiling:.1f} s compiling{probing}"
     )
-    return [*lines, "", answer.recommendation]
+    return [*lines, *_ledger(data), "", answer.recommendation]
+
+
+def _ledger(data: SweepData) -> list[str]:
+    """What an allocation saved, and what came of each of its decisions."""
+    if not data.rungs:
+        return []
+    cost = data.cost
+    share = cost.member_steps_used / max(1, cost.member_steps_full)
+    lines = [
+        f"allocation: {cost.member_steps_used} of {cost.member_steps_full} member-steps used ({share:.0%}), "
+        f"{cost.member_steps_saved} saved, {cost.member_steps_wasted} wasted"
+    ]
+    for rung in rungs(data):
+        rank = rung.rank_correlation
+        order = "" if np.isnan(rank) else f", rank correlation with what came later {rank:.2f}"
+        lines.append(f"  step {rung.step}: {rung.entered} -> {_count(rung.kept, 'point')}{order}")
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

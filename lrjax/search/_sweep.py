@@ -83,12 +83,11 @@ class Sweep(SweepData):
         """Trains some members again, each alone in a plain loop, and compares their training metrics.
 
         Over the first 50 steps a member's metrics must be within 1e-5 of what they are alone, relative to
-        the largest value until then. Later, and from the start for a member that does not train, rounding
-        may have been amplified: then ten times the largest divergence until then is allowed of a twin that
-        is nudged by one unit in the last place in each of its first two states. A metric other than the
-        loss may jump, as an accuracy does, and must be out three records in a row. A member that diverged
-        is compared until then, and must diverge alone at the same step, give or take one, or ten times
-        what the twin gives or takes.
+        the largest value until then. Later, and wherever rounding alone carries further than that, ten
+        times as much is allowed as twins of the member differ from it by then, which are moved by one unit
+        in the last place before every step. A metric other than the loss may jump, as an accuracy does, and
+        must be out three records in a row. A member that diverged is compared until then, and must diverge
+        alone at the same step, give or take one and what its twins give or take.
 
         Args:
           trial: The trial that was swept.

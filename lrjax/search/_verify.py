@@ -2,11 +2,15 @@
 
 What is shared with the engine is how a trial's state is taken apart, not how members are run: there is one
 compiled step of one member, called from a Python loop.
+
+A sweep and a loop round differently in every step, and training amplifies some of that: near the edge of
+stability, or where Adam meets a gradient that is zero but for rounding, and takes a full step along it. How
+far is measured by twins, each of which is moved by one unit in the last place, at random, before every step.
+One such twin alone, or a nudge at the start only, misses most of these events.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,8 +28,9 @@ from lrjax.results import SweepData
 from lrjax.trials import Trial
 
 _TOLERANCE = 1e-5  # of a metric's scale
-_STRICT = 50  # steps for which a member that trains has no more than that
-_TWIN = 10  # times the divergence of a twin is allowed later
+_STRICT = 50  # steps for which no more than that is allowed, unless rounding alone carries further
+_TWINS = 8  # of a member, that round otherwise
+_TIMES = 10  # what a member may be away from itself alone, in units of what its twins are
 _JUMPS = 3  # records in a row that must be out, of a metric that may jump as an accuracy does
 _SUSTAINED = 20  # steps in a row for which a loss must be blown up
 _BEYOND = 50  # steps for which a member is trained on that should have diverged
@@ -72,7 +77,9 @@ class Verified(NamedTuple):
         if self.first >= 0:
             parts.append(f"differs from step {self.first} on")
         if self.diverged_at >= 0 or self.alone_diverged_at >= 0:
-            steps = ("never" if at < 0 else f"at step {at}" for at in (self.diverged_at, self.alone_diverged_at))
+            steps = (
+                "never" if at < 0 else f"at step {at}" for at in (self.diverged_at, self.alone_diverged_at)
+            )
             parts.append("diverged {} in the sweep, {} alone".format(*steps))
         if self.passed:
             parts = ["as alone", *parts]
@@ -151,10 +158,7 @@ def verify(
 
     precision = jax.config.values["jax_default_matmul_precision"] or "highest"
     with jax.default_matmul_precision(precision), jax.debug_nans(False), jax.debug_infs(False):
-        readings = [
-            functools.lru_cache(maxsize=None)(_Reading(sweep, trial, source, of_data, absent).alone)
-            for absent in _absences(sweep)
-        ]
+        readings = [_Reading(sweep, trial, source, of_data, absent).alone for absent in _absences(sweep)]
         return Verification(tuple(_verified(sweep, who, steps, readings) for who in chosen))
 
 
@@ -164,7 +168,7 @@ class _Alone(NamedTuple):
     member: Member
     start: Callable[..., Arrays]
     step: Callable[..., tuple[Arrays, jax.Array, jax.Array]]
-    observe: Callable[..., Arrays]
+    observe: Callable[..., Arrays] | None
     numbers: dict[str, jax.Array]
     data: Data
 
@@ -203,13 +207,11 @@ class _Reading:
         if number not in self._compiled:
             data = self._source(group.of_data)
             member = self._member(group, position, data)
-            self._compiled[number] = (data, member, *_compiled(member))
-        data, member, *functions = self._compiled[number]
+            observes = self._trial.observe is not None and bool(self._sweep.held_out)
+            self._compiled[number] = (data, member, *_compiled(member, observes))
+        data, member, start, step, observe = self._compiled[number]
         numbers = {name: jnp.asarray(values[position]) for name, values in group.numeric.items()}
-        if self._sweep.settings.get("horizon") in numbers:
-            name = self._sweep.settings["horizon"]
-            numbers[name] = _scaled(group.numeric[name][position], 1.0)
-        return _Alone(member, *functions, numbers, data)
+        return _Alone(member, start, step, observe, numbers, data)
 
     def _member(self, group: _points.Group, position: int, data: Data) -> Member:
         """What a member does, once a step of this point has been traced."""
@@ -229,12 +231,12 @@ class _Reading:
         return member
 
 
-def _compiled(member: Member) -> tuple[Any, Any, Any]:
+def _compiled(member: Member, observes: bool) -> tuple[Any, Any, Any]:
     def step(arrays: Arrays, batch: Any, numbers: Mapping[str, Any]) -> Any:
         new, metrics = member.step(arrays, batch, numbers)
         return new, metrics, member.good(new, arrays)
 
-    return jax.jit(member.start), jax.jit(step), jax.jit(member.observe)
+    return jax.jit(member.start), jax.jit(step), jax.jit(member.observe) if observes else None
 
 
 def _absences(sweep: SweepData) -> list[frozenset[str]]:
@@ -250,11 +252,10 @@ def _absences(sweep: SweepData) -> list[frozenset[str]]:
 
 
 def _chosen(sweep: SweepData, members: Any) -> list[Who]:
-    """Which members are trained again; some that trained at all, spread over the rates, the best among them."""
+    """Which members are trained again."""
     points, seeds = sweep.diverged_at.shape
-    if not isinstance(members, Sequence):
-        count = _check.integer("verify", "members", members, low=1)
-        return _spread(sweep, count)
+    if not isinstance(members, Sequence) or isinstance(members, str):
+        return _spread(sweep, _check.integer("verify", "members", members, low=1))
     chosen = []
     for pair in members:
         expected = f"a number, or pairs of a point below {points} and a seed below {seeds}"
@@ -271,24 +272,26 @@ def _chosen(sweep: SweepData, members: Any) -> list[Who]:
 
 
 def _spread(sweep: SweepData, count: int) -> list[Who]:
-    answer = judge(sweep)
+    """Members that trained, spread over the rates, the best point among them."""
+    best = judge(sweep).index
     rates = sweep.points.get(sweep.name)
     points, seeds = sweep.diverged_at.shape
-    numeric = rates is not None and rates.dtype != object
-    order = list(map(int, np.argsort(rates, kind="stable") if numeric else np.arange(points)))
-    loss = sweep.metrics.get("loss", np.zeros((points, seeds, 0)))
-    trained = np.isfinite(loss[..., :1]).any(axis=-1)
-    for who in _undetermined(sweep):
-        trained[who] = False
-    if count >= points:
-        everyone = [(p, s) for s in range(seeds) for p in order if trained[p, s]]
-        return everyone[:count]
-    places = [round(place) for place in np.linspace(0, points - 1, count)]
-    if answer.index is not None:
-        best = order.index(answer.index)
-        places[int(np.argmin([abs(place - best) for place in places]))] = best
-    found = [(order[place], number % seeds) for number, place in enumerate(places)]
-    return [who for who in found if trained[who]] or [(p, s) for p in order for s in range(seeds)][:1]
+    order = [*range(points)] if rates is None or rates.dtype == object else np.argsort(rates, kind="stable")
+    unknown = _undetermined(sweep)
+    losses = sweep.metrics.get("loss", np.zeros((points, seeds, 0)))
+    begun = {(p, s) for p in range(points) for s in range(seeds) if np.isfinite(losses[p, s]).any()}
+    able = [[(int(p), s) for s in range(seeds) if (p, s) in begun - unknown] for p in order]
+    able = [members for members in able if members]
+    if not able:
+        raise _check.fail("verify", "sweep", "one with members that trained", "one without")
+    if count >= len(able):
+        rounds = [members[s] for s in range(seeds) for members in able if s < len(members)]
+        return rounds[:count]
+    places = [round(place) for place in np.linspace(0, len(able) - 1, count)]
+    at = [place for place, members in enumerate(able) if members[0][0] == best]
+    if at and at[0] not in places:
+        places[int(np.argmin([abs(place - at[0]) for place in places]))] = at[0]
+    return [able[place][number % len(able[place])] for number, place in enumerate(places)]
 
 
 def _stage(sweep: SweepData, who: Who) -> int | None:
@@ -308,12 +311,6 @@ def _stage(sweep: SweepData, who: Who) -> int | None:
 def _undetermined(sweep: SweepData) -> set[Who]:
     points, seeds = sweep.diverged_at.shape
     return {(p, s) for p in range(points) for s in range(seeds) if _stage(sweep, (p, s)) is None}
-
-
-def _scaled(value: np.generic, share: float) -> jax.Array:
-    """A horizon for a share of all steps; an integer stays one."""
-    scaled = np.asarray(value * share)
-    return jnp.asarray((np.rint(scaled) if np.issubdtype(value.dtype, np.integer) else scaled).astype(value.dtype))
 
 
 def _verified(
@@ -347,82 +344,140 @@ class _Curve(NamedTuple):
 
 
 def _compare(sweep: SweepData, who: Who, steps: int, alone: _Alone) -> Verified:
-    diverged_at = int(sweep.diverged_at[who])
-    stopped_at = int(sweep.stopped_at[who])
-    length = min(steps, sweep.steps, *([diverged_at] if diverged_at >= 0 else []))
-    length = min(length, stopped_at) if stopped_at >= 0 else length
+    diverged_at, stopped_at = int(sweep.diverged_at[who]), int(sweep.stopped_at[who])
+    length = min([steps, sweep.steps, *(at for at in (diverged_at, stopped_at) if at >= 0)])
     reached = diverged_at if 0 <= diverged_at < steps else -1
     beyond = min(sweep.steps, length + 1 + max(_BEYOND, length // 10)) if reached >= 0 else length
-    curve = _train(sweep, who, alone, length, beyond, nudged=False)
-    twin = _train(sweep, who, alone, length, beyond, nudged=True)
+    (curve,) = _train(sweep, who, alone, length, beyond)
+    verified = _judged(sweep, who, length, reached, alone.member.names, curve, [])
+    if verified.passed:
+        return verified
+    # Only where something is out does it matter how far rounding alone carries a member.
+    twins = _train(sweep, who, alone, length, beyond, twins=_TWINS)
+    return _judged(sweep, who, length, reached, alone.member.names, curve, twins)
 
+
+def _judged(
+    sweep: SweepData,
+    who: Who,
+    length: int,
+    reached: int,
+    names: Sequence[str],
+    curve: _Curve,
+    twins: Sequence[_Curve],
+) -> Verified:
+    """What was measured for `length` steps, and a divergence (or -1), against the curve of a plain loop."""
     compared = np.flatnonzero(sweep.recorded_steps < length)
     at = sweep.recorded_steps[compared]
-    names = alone.member.names
-    loss = names.index("loss")
-    trains = diverged_at < 0 and length > 0 and bool(curve.metrics[length - 1, loss] <= curve.metrics[0, loss])
-    allowed = _deviations(curve.metrics[:length, loss], twin.metrics[:length, loss])
-    allowed = np.maximum(_TOLERANCE, _TWIN * np.maximum.accumulate(allowed))
-    if trains:
-        allowed[:_STRICT] = _TOLERANCE
-    first, largest = length, {}
+    firsts, largest = [], {}
     for index, name in enumerate(names):
-        recorded = np.array(curve.metrics[:length, index])
+        own = curve.metrics[:length, index]
+        recorded = np.array(own)
         recorded[at] = sweep.metrics[name][who][compared]
-        deviation = _deviations(curve.metrics[:length, index], recorded)
-        limit = allowed
-        if index != loss:
-            twins = _deviations(curve.metrics[:length, index], twin.metrics[:length, index])
-            limit = np.maximum(allowed, _TWIN * np.maximum.accumulate(twins))
-        out = at[_lasting((deviation > limit)[at], 1 if index == loss else _JUMPS)]
-        first = min([first, *out[:1]])
+        deviation = _deviations(own, recorded)
+        spread = np.max([_deviations(own, twin.metrics[:length, index]) for twin in twins], 0, initial=0.0)
+        spread = np.maximum.accumulate(np.broadcast_to(spread, own.shape))
+        amplified = (spread > _TOLERANCE) | (np.arange(length) >= _STRICT)
+        allowed = np.where(amplified, np.maximum(_TOLERANCE, _TIMES * spread), _TOLERANCE)
+        firsts += list(at[_lasting((deviation > allowed)[at], 1 if name == "loss" else _JUMPS)][:1])
         largest[name] = float(deviation.max(initial=0.0))
-    first = -1 if first == length else int(first)
-    if first < 0 and curve.diverged_at >= 0 and reached < 0:
-        first = curve.diverged_at
-    if reached >= 0:
-        moved = max(1, _TWIN * abs(twin.diverged_at - curve.diverged_at) if twin.diverged_at >= 0 else 1)
-        same = curve.diverged_at >= 0 and abs(curve.diverged_at - reached) <= moved
-        first = first if same or first >= 0 else reached
+    ends = [twin.diverged_at for twin in twins if twin.diverged_at >= 0]
+    margin = 1 + max((abs(end - curve.diverged_at) for end in ends), default=0)
+    if (reached >= 0) != (curve.diverged_at >= 0) or abs(curve.diverged_at - reached) > margin:
+        firsts.append(reached if reached >= 0 else curve.diverged_at)
     return Verified(
         point=who[0],
         seed=who[1],
         steps=len(compared),
-        first=first,
+        first=int(min(firsts, default=-1)),
         deviation=largest.pop("loss"),
         others=largest,
         diverged_at=reached,
         alone_diverged_at=curve.diverged_at,
-        passed=first < 0,
+        passed=not firsts,
     )
 
 
-def _train(sweep: SweepData, who: Who, alone: _Alone, length: int, beyond: int, *, nudged: bool) -> _Curve:
-    """A plain loop: for `length` steps, and on to a divergence that should come."""
+def _train(
+    sweep: SweepData, who: Who, alone: _Alone, length: int, beyond: int, twins: int = 0
+) -> list[_Curve]:
+    """A plain loop for `length` steps, and on to a divergence that should come: of a member or its twins."""
     settings, (point, seed) = sweep.settings, who
-    data, member, numbers = alone.data, alone.member, dict(alone.numbers)
-    horizon = settings.get("horizon")
-    stage = _stage(sweep, who)
-    if horizon in numbers and stage is not None:
-        numbers[horizon] = _scaled(np.asarray(numbers[horizon])[()], stage / sweep.steps)
-    of_data = seed if data.per_seed and settings["order"] == "per-seed" else 0
-    loss = member.names.index("loss")
-    arrays = alone.start(member_key(settings["key"], seed), numbers)
-    rows, diverged_at, blown = [], -1, _BlowUp(settings.get("blow_up"))
+    numbers, stage = dict(alone.numbers), _stage(sweep, who)
+    if settings.get("horizon") in numbers and stage is not None:
+        full = np.asarray(numbers[settings["horizon"]])
+        scaled = np.asarray(full * (stage / sweep.steps))
+        whole = np.issubdtype(full.dtype, np.integer)
+        numbers[settings["horizon"]] = jnp.asarray((np.rint(scaled) if whole else scaled).astype(full.dtype))
+    own_order = alone.data.per_seed and settings["order"] == "per-seed"
+    start = alone.start(member_key(settings["key"], seed), numbers)
+    loss = alone.member.names.index("loss")
+    runs = [_Run(start, loss, settings.get("blow_up")) for _ in range(max(1, twins))]
     for step in range(beyond):
-        if nudged and step < 2:  # twice, since zeros cannot be nudged
-            arrays = _nudge(arrays)
-        if step and step % settings["evaluate_every"] == 0 and sweep.held_out:
-            told = _held_out(sweep, who, step)
-            arrays = arrays if told is None or not alone_observes(member) else alone.observe(arrays, told)
-        arrays, metrics, good = alone.step(arrays, data(step, of_data), numbers)
-        rows.append(np.asarray(metrics))
-        if diverged_at < 0:
-            finite = bool(good) and bool(np.isfinite(rows[-1][loss]))
-            if not finite or blown.reached(float(rows[-1][loss])):
-                diverged_at = step
-        if diverged_at >= 0 and step >= length:
+        batch = alone.data(step, seed if own_order else 0)
+        for number, run in enumerate(runs):
+            if alone.observe is not None and step and step % settings["evaluate_every"] == 0:
+                column = int(np.searchsorted(sweep.held_out_steps, step))
+                told = [values[point, seed, column] for values in sweep.held_out.values()]
+                run.arrays = alone.observe(run.arrays, jnp.asarray(np.array(told, np.float32)))
+            if twins:
+                run.arrays = _nudged(run.arrays, number, step)
+            run.arrays, metrics, good = alone.step(run.arrays, batch, numbers)
+            run.enter(np.asarray(metrics), bool(good))
+        if step >= length and all(run.diverged_at >= 0 for run in runs):
             break
-    return _Curve(np.stack(rows) if rows else np.zeros((0, len(member.names)), np.float32), diverged_at)
+    width = len(alone.member.names)
+    return [_Curve(np.reshape(run.rows, (-1, width)), run.diverged_at) for run in runs]
 
 
+class _Run:
+    """A member that is trained alone: its state, its metrics, and whether it has diverged."""
+
+    def __init__(self, arrays: Arrays, loss: int, blow_up: float | None) -> None:
+        self.arrays = arrays
+        self.rows: list[np.ndarray] = []
+        self.diverged_at = -1
+        self._loss, self._blow_up = loss, blow_up
+        self._lowest, self._over = np.inf, 0
+
+    def enter(self, metrics: np.ndarray, good: bool) -> None:
+        """Takes down a step; `good` says whether the state after it is finite."""
+        self.rows.append(metrics)
+        loss, first = float(metrics[self._loss]), float(self.rows[0][self._loss])
+        self._lowest = min(self._lowest, loss)
+        yardstick = max(abs(first), first - self._lowest)
+        over = self._blow_up is not None and yardstick > 0 and loss > first + self._blow_up * yardstick
+        self._over = self._over + 1 if over else 0
+        if self.diverged_at < 0 and (not good or not np.isfinite(loss) or self._over >= _SUSTAINED):
+            self.diverged_at = len(self.rows) - 1
+
+
+@jax.jit
+def _nudged(arrays: Arrays, twin: int, step: int) -> Arrays:
+    """A state each of whose numbers is the next larger or the next smaller one, at random."""
+    key = jax.random.fold_in(jax.random.key(twin, impl="threefry2x32"), step)
+
+    def nudge(number: int, x: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return x
+        up = jax.random.bernoulli(jax.random.fold_in(key, number), shape=x.shape)
+        return jnp.nextafter(x, jnp.where(up, jnp.inf, -jnp.inf).astype(x.dtype))
+
+    return [nudge(number, x) for number, x in enumerate(arrays)]
+
+
+def _deviations(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How far a curve is from a reference, relative to the reference's largest value until then."""
+    a, b = reference.astype(float), other.astype(float)
+    scale = np.maximum.accumulate(np.where(np.isfinite(a), abs(a), 0.0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(a == b, 0.0, abs(a - b) / scale)
+    neither = ~np.isfinite(a) & ~np.isfinite(b)
+    return np.where(neither, 0.0, np.where(np.isfinite(a) & np.isfinite(b), relative, np.inf))
+
+
+def _lasting(out: np.ndarray, records: int) -> np.ndarray:
+    """Where at least so many records in a row begin to be out (all of them where there are fewer)."""
+    records = max(1, min(records, len(out)))
+    windows = np.lib.stride_tricks.sliding_window_view(out, records) if len(out) else out[:, None]
+    return np.flatnonzero(windows.all(axis=-1))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lrjax.answer import final_losses, judge, summary
+from lrjax.results import Cost
 from tests.measured import STEPS, measured
 
 NAN = np.nan
@@ -439,3 +440,133 @@ def test_object_columns_print_as_they_are():
 def test_the_plateaus_marks_are_those_of_the_bests_line():
     text = lines(two([[1.01], [1.01], [1.01], [1], [1.01], [1.01]]))
     assert [row[0] for row in text[2:8]] == [" ", "~", " ", "*", " ", "~"]
+
+
+# Points that an allocation dropped
+
+
+def rung(step, losses, kept):
+    return step, np.asarray(losses, float)[:, None], np.asarray(kept, bool)
+
+
+def dropped(final, kept, step=40, settings=None, **options):
+    """One seed; those not kept stand at a rung."""
+    kept = np.asarray(kept, bool)
+    stopped_at = np.where(kept, -1, step)[:, None]
+    data = measured({"learning_rate": RATES}, [[value] for value in final], stopped_at=stopped_at)
+    data.held_out["loss"][:, 0][(stopped_at >= 0) & (data.held_out_steps > step)] = NAN
+    column = int(np.searchsorted(data.held_out_steps, step))
+    losses = np.where(data.diverged_at >= 0, np.inf, data.held_out["loss"][:, :, column])
+    settings = {"allocation": "top_k(2)", "horizon": "horizon", **(settings or {})}
+    return dataclasses.replace(data, rungs=((step, losses, kept),), settings=settings, **options)
+
+
+def test_a_dropped_point_is_no_failure_and_no_interruption():
+    data = dropped([9, 1, 2, 8], [False, True, True, False])
+    answer = judge(data)
+    assert answer.learning_rate == 0.1
+    assert not answer.failed.any()
+    assert np.isinf(answer.scores).tolist() == [True, False, False, True]
+    assert answer.divergence_edge is None
+    assert answer.warnings == ()
+    rows = lines(data)
+    assert rows[2].split() == ["0.01", "9.6", "dropped", "at", "step", "40"]
+    assert rows[3].split()[0] == "*"
+
+
+def test_a_dropped_point_wins_against_none_that_was_trained_on():
+    data = dropped([9, 7, 8, 9], [False, True, True, True])
+    data.held_out["loss"][0, 0, 2] = 0.1  # lower than all others ever are
+    answer = judge(data)
+    assert answer.learning_rate == 0.1
+    assert answer.plateau == (0.1, 0.1)
+
+
+def test_where_all_that_were_trained_on_failed_a_dropped_one_is_left():
+    data = dropped([5, NAN, NAN, 4], [False, True, True, False])
+    answer = judge(data)
+    assert answer.learning_rate == 10.0
+    assert "dropped at step 40, is what is left" in answer.warnings[1]
+    assert np.isinf(answer.scores).tolist() == [False, True, True, False]
+
+
+def test_a_loss_above_the_first_one_at_an_early_rung_is_no_failure():
+    assert not judge(dropped([5, 1, 2, 20], [True, True, True, False])).failed.any()
+
+
+def test_rungs_without_a_horizon_warn_unless_no_rate_changes():
+    data = dropped([9, 1, 2, 8], [False, True, True, False], settings={"horizon": None})
+    (warning,) = judge(data).warnings
+    assert "`horizon`" in warning
+    rates = np.broadcast_to(np.array(RATES)[:, None, None], data.metrics["loss"].shape).copy()
+    data.metrics["learning_rate"] = rates
+    assert judge(data).warnings == ()
+    data.metrics["learning_rate"] = rates * np.linspace(1, 0, rates.shape[-1])
+    assert judge(data).warnings == (warning,)
+
+
+def test_an_order_that_did_not_last_is_warned_of():
+    data = dropped([3, 2, 1, 5], [True, True, True, False])
+    early = rung(40, [1, 2, 3, 9], [True, True, True, False])
+    data = dataclasses.replace(data, rungs=(early,))
+    assert any("rank correlation -1.00" in warning for warning in judge(data).warnings)
+    assert "  step 40: 4 -> 3 points, rank correlation with what came later -1.00" in lines(data)
+    lasting = dataclasses.replace(data, rungs=(rung(40, [3, 2, 1, 9], early[2]),))
+    assert not any("rank correlation" in warning for warning in judge(lasting).warnings)
+
+
+def test_an_interrupted_allocation_says_where_those_left_stand():
+    data = dropped([9, 1, 2, 8], [False, True, True, False])
+    data.stopped_at[1:3] = 60
+    answer = judge(data)
+    assert answer.learning_rate == 0.1
+    assert answer.warnings[0] == "The sweep was interrupted; some members stand at step 60 of 100."
+
+
+def test_the_footer_has_the_ledger_and_what_probing_took():
+    data = dropped([9, 1, 2, 8], [False, True, True, False])
+    data = dataclasses.replace(data, cost=Cost(280, 400, 1.0, 0.5, 2.0, 80))
+    text = lines(data)
+    assert "allocation: 280 of 400 member-steps used (70%), 120 saved, 80 wasted" in text
+    assert "  step 40: 4 -> 2 points" in text
+    head = "4 points x 1 seed x 100 steps as vmap/scan: "
+    assert f"{head}2.0 s running, 1.0 s compiling, 0.5 s probing" in text
+
+
+def test_the_cause_of_a_divergence_is_named():
+    data = measured({"learning_rate": [0.1, 1.0]}, [[1, 1, 1], [NAN, NAN, 2]])
+
+    data = dataclasses.replace(data, causes=np.array([["", "", ""], ["gradient", "blow-up", ""]]))
+    assert lines(data)[3].endswith("2/3 diverged (gradient, blow-up)")
+
+
+# Patience
+
+
+def test_members_that_ran_out_of_patience_are_judged_by_their_best_evaluation():
+    data = measured({"learning_rate": [0.1, 1.0]}, [[1.0], [2.0]], accuracy=True)
+    data.held_out["loss"][:, 0] = [[10, 8, 6, 5, 4, 3], [10, 2, 4, 5, NAN, NAN]]
+    data.held_out["accuracy"][:, 0] = [[0, 1, 2, 3, 4, 5], [0, 9, 8, 7, NAN, NAN]]
+    data.stopped_at[1, 0] = 60
+    data = dataclasses.replace(data, settings={"patience": 2})
+    answer = judge(data)
+    assert answer.judged_by == "best held-out loss"
+    assert answer.learning_rate == 1.0
+    assert answer.score == 2
+    assert answer.scores.tolist() == [3, 2]
+    assert not any("interrupted" in warning for warning in answer.warnings)
+    assert lines(data)[3].split() == ["*", "1", "2", "9"]
+
+
+def test_patience_that_was_not_exhausted_is_an_interruption():
+    data = measured({"learning_rate": [0.1, 1.0]}, [[1.0], [2.0]], settings={"patience": 3})
+    data.held_out["loss"][1, 0] = [10, 2, 4, 5, NAN, NAN]
+    data.stopped_at[1, 0] = 60
+    assert "interrupted; some members stand at step 60" in judge(data).warnings[0]
+
+
+def test_a_member_that_never_improved_on_its_start_failed():
+    data = measured({"learning_rate": [0.1, 1.0]}, [[1.0], [2.0]], settings={"patience": 1})
+    data.held_out["loss"][1, 0] = [10, 11, NAN, NAN, NAN, NAN]
+    data.stopped_at[1, 0] = 20
+    assert judge(data).failed.tolist() == [[False], [True]]

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrjax.search._guards import scores
-
 
 class Rung(NamedTuple):
     """What came of one decision.
@@ -51,7 +49,7 @@ def rank_correlation(earlier: np.ndarray, later: np.ndarray) -> float:
       >>> round(rank_correlation(np.array([[4.0], [2.0], [1.0]]), np.array([[2.0], [3.0], [1.0]])), 3)
       0.5
     """
-    a, b = scores(earlier), scores(later)
+    a, b = _medians(earlier), _medians(later)
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 3:
         return math.nan
@@ -92,6 +90,11 @@ def ledger(
         rank = math.nan if after is None else rank_correlation(losses[going_on], after[going_on])
         found.append(Rung(step, entered, int(going_on.sum()), rank))
     return found
+
+
+def _medians(losses: np.ndarray) -> np.ndarray:
+    """What points are compared by: infinite where half of the seeds or more have failed."""
+    return np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
