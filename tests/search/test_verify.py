@@ -12,6 +12,8 @@ import pytest
 
 import lrjax
 
+pytestmark = pytest.mark.slow  # every test trains members again in a Python loop
+
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 Y = (X.sum(axis=1) > 0).astype(np.float32)
 DATA = lrjax.batches((X, Y), batch_size=10)
