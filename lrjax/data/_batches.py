@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from lrjax import _check, _keys
+from lrjax import _check
 from lrjax.data import _digest
 from lrjax.data._data import Data
+from lrjax.data._orders import Orders
 
 
 class Batches(Data):
@@ -36,6 +37,7 @@ class Batches(Data):
             raise _check.fail("batches", "batch_size", expected, self.batch_size)
         self.seed = _check.integer("batches", "seed", seed)
         self.steps_per_epoch = self.examples // self.batch_size
+        self._orders = Orders(self.seed, self.examples)
 
     @property
     def arrays(self) -> Any:
@@ -44,14 +46,13 @@ class Batches(Data):
 
     def schedule(self, start: int, length: int, seed_indices: Sequence[int]) -> Any:
         """Indices of the examples of each step, int32 `[length, seeds, batch_size]`."""
-        return _shuffled(
-            self.seed,
-            jnp.asarray(seed_indices, jnp.int32),
-            start,
-            length=length,
-            examples=self.examples,
-            batch_size=self.batch_size,
-        )
+        per_epoch = self.steps_per_epoch
+        first, last = start // per_epoch, (start + max(length, 1) - 1) // per_epoch
+        orders = self._orders.of(seed_indices, range(first, last + 1))
+        whole = orders[:, :, : per_epoch * self.batch_size]
+        steps = whole.reshape(len(seed_indices), -1, self.batch_size)
+        begin = start - first * per_epoch
+        return np.ascontiguousarray(steps[:, begin : begin + length].swapaxes(0, 1))
 
     def gather(self, arrays: Any, selected: Any) -> Any:
         """The selected examples."""
@@ -59,7 +60,7 @@ class Batches(Data):
 
     def digest(self) -> str:
         """Tells it from others by the arrays, the batch size and the seed."""
-        return _digest.text("batches", self._arrays, self.batch_size, self.seed)
+        return _digest.text("batches, sorted by bits", self._arrays, self.batch_size, self.seed)
 
 
 def batches(arrays: Any, batch_size: int, seed: int = 0) -> Batches:
@@ -89,28 +90,6 @@ def batches(arrays: Any, batch_size: int, seed: int = 0) -> Batches:
       (5, 3)
     """
     return Batches(arrays, batch_size, seed)
-
-
-@functools.partial(jax.jit, static_argnames=("length", "examples", "batch_size"))
-def _shuffled(
-    seed: int, seed_indices: jax.Array, start: int, *, length: int, examples: int, batch_size: int
-) -> jax.Array:
-    """Indices `[length, seeds, batch_size]`: each epoch's permutation once, cut into its steps."""
-    per_epoch = examples // batch_size
-    epochs = (length + 2 * per_epoch - 2) // per_epoch  # as many as `length` steps can touch
-    first = start // per_epoch
-
-    def of_seed(seed_index: jax.Array) -> jax.Array:
-        key = _keys.data_key(seed, seed_index)
-
-        def of_epoch(epoch: jax.Array) -> jax.Array:
-            order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
-            return order[: per_epoch * batch_size].reshape(per_epoch, batch_size)
-
-        orders = jax.vmap(of_epoch)(first + jnp.arange(epochs)).reshape(epochs * per_epoch, batch_size)
-        return jax.lax.dynamic_slice_in_dim(orders, start - first * per_epoch, length)
-
-    return jax.vmap(of_seed, out_axes=1)(seed_indices).astype(jnp.int32)
 
 
 def as_examples(call: str, arrays: Any, argument: str = "arrays") -> tuple[Any, int]:

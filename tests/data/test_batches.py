@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrjax
+from lrjax import _keys
+from lrjax.data._orders import Orders
 
 EXAMPLES, BATCH_SIZE = 10, 3  # three steps an epoch, one example left out of each
 PER_EPOCH = EXAMPLES // BATCH_SIZE
@@ -193,3 +195,32 @@ def test_batches_refuses_seeds(seed, error):
 def test_steps_that_are_none(arguments, error, argument):
     with pytest.raises(error, match=rf"`data\({argument}=\.\.\.\)` must be an integer >= 0"):
         numbered()(*arguments)
+
+
+@pytest.mark.parametrize("examples", [1, 2, 100, 1625])
+def test_orders_are_those_of_jax_for_as_many_examples_as_one_sort_is_enough(examples):
+    key = jax.random.fold_in(_keys.data_key(3, 2), 5)
+    order = Orders(seed=3, examples=examples).of([2], [5])[0, 0]
+    np.testing.assert_array_equal(order, jax.random.permutation(key, examples))
+
+
+def test_large_orders_are_permutations_and_differ_between_seeds_and_epochs():
+    examples = 300_000
+    orders = Orders(seed=0, examples=examples).of([0, 1], [0, 1])
+    assert orders.shape == (2, 2, examples)
+    for order in orders.reshape(4, examples):
+        np.testing.assert_array_equal(np.sort(order), np.arange(examples))
+    assert len({order.tobytes() for order in orders.reshape(4, examples)}) == 4
+
+
+def test_orders_that_are_kept_are_the_same_again():
+    orders = Orders(seed=0, examples=50)
+    together = orders.of([0, 1], range(40))
+    np.testing.assert_array_equal(orders.of([1], range(39, 42))[:, :1], together[1:, 39:])
+    np.testing.assert_array_equal(Orders(seed=0, examples=50).of([1], [39])[0, 0], together[1, 39])
+
+
+def test_a_batch_can_be_made_while_something_is_traced():
+    data = lrjax.batches(np.arange(10), batch_size=3)
+    assert jax.eval_shape(lambda: data(4)).shape == (3,)
+    np.testing.assert_array_equal(jax.jit(lambda: data(4))(), data(4))
