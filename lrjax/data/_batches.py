@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from lrjax import _check
 from lrjax.data import _digest
 from lrjax.data._data import Data
 from lrjax.data._orders import Orders
+from lrjax.data._source import instead
 
 
 class Batches(Data):
@@ -93,7 +94,7 @@ def batches(arrays: Any, batch_size: int, seed: int = 0) -> Batches:
 
 
 def as_examples(call: str, arrays: Any, argument: str = "arrays") -> tuple[Any, int]:
-    leaves = jax.tree_util.tree_leaves_with_path(arrays)
+    leaves = jax.tree_util.tree_leaves_with_path(arrays, is_leaf=lambda x: isinstance(x, Iterator))
     if not leaves:
         raise _check.fail(call, argument, "at least one array", "none")
     lengths = {}
@@ -101,7 +102,11 @@ def as_examples(call: str, arrays: Any, argument: str = "arrays") -> tuple[Any, 
         where = jax.tree_util.keystr(path) or "the array"
         if not hasattr(leaf, "shape") or len(leaf.shape) == 0:
             expected = "arrays with a leading example axis"
-            raise _check.fail_type(call, argument, expected, f"{_check.describe(leaf)} at {where}")
+            hint = _hint(leaf, bool(path), argument)
+            raise _check.fail_type(call, argument, expected, f"{_check.describe(leaf)} at {where}{hint}")
+        if isinstance(leaf, np.ndarray) and leaf.dtype != bool and not jnp.issubdtype(leaf.dtype, np.number):
+            got = f"{_check.describe(leaf)} at {where} (encode it as numbers)"
+            raise _check.fail_type(call, argument, "arrays of numbers", got)
         lengths[where] = leaf.shape[0]
     if len(set(lengths.values())) > 1:
         got = ", ".join(f"{length} at {where}" for where, length in lengths.items())
@@ -110,3 +115,12 @@ def as_examples(call: str, arrays: Any, argument: str = "arrays") -> tuple[Any, 
     if examples == 0:
         raise _check.fail(call, argument, "arrays with at least one example", "none")
     return jax.tree.map(jnp.asarray, arrays), examples
+
+
+def _hint(leaf: Any, inside: bool, argument: str) -> str:
+    """What to do with what is no array."""
+    if isinstance(leaf, (bool, int, float, complex)) and inside:
+        return " (a list of numbers is no array: make it one with `np.asarray`)"
+    if hasattr(leaf, "shape") or isinstance(leaf, (bool, int, float, complex)):
+        return ""
+    return instead(leaf) if argument == "arrays" else " (collect its examples in arrays)"

@@ -13,6 +13,7 @@ import numpy as np
 from lrjax import _check
 from lrjax.data import _digest
 from lrjax.data._data import Data
+from lrjax.data._source import instead
 
 
 class FromFunction(Data):
@@ -99,7 +100,9 @@ def _takes_seed(f: Callable[..., Any]) -> bool:
     """Whether `f` takes the seed index after the step, told by its required arguments."""
     expected = "a function `f(step)` or `f(step, seed_index)`"
     if not callable(f):
-        raise _check.fail_type("from_function", "f", expected, _check.describe(f))
+        raise _check.fail_type("from_function", "f", expected, _check.describe(f) + instead(f))
+    if isinstance(f, Data) or inspect.isgeneratorfunction(f):
+        raise _check.fail_type("from_function", "f", expected, f"a {type(f).__name__}{instead(f)}")
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except ValueError as error:
@@ -109,7 +112,8 @@ def _takes_seed(f: Callable[..., Any]) -> bool:
     )
     if not plain or len(parameters) not in (1, 2):
         got = f"`{getattr(f, '__name__', 'f')}{inspect.signature(f)}`"
-        raise _check.fail_type("from_function", "f", f"{expected}, with nothing left open", got)
+        hint = "" if len(parameters) < 1 else " (wrap it: `lambda step: ...`)"
+        raise _check.fail_type("from_function", "f", f"{expected}, with nothing left open", got + hint)
     return len(parameters) == 2
 
 

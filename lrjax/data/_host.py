@@ -71,5 +71,5 @@ def _from_torch(tensor: Any) -> np.ndarray:
 
 def _refusal(call: str, argument: str, leaf: Any, path: tuple[Any, ...]) -> TypeError:
     shown = " ".join(_check.describe(leaf).split())  # tensors are shown in many lines
-    got = f"{shown} at {keystr(path) or 'the batch'}"
+    got = f"{shown} at {keystr(path) or 'the batch'} (leave it out of the batch, or encode it as numbers)"
     return _check.fail_type(call, argument, "batches of arrays and numbers", got)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -128,11 +129,25 @@ def unfit(value: Any, *, read_once: bool = False) -> str | None:
         return (
             " (it is read once and cannot be replayed: hold its batches with `lrjax.cached(iterator, steps)`)"
         )
+    if isinstance(value, type):
+        return " (a class: give one of its instances)"
+    if inspect.isgeneratorfunction(value):
+        return " (a generator function: hold its batches with `lrjax.cached(f(), steps)`)"
     if callable(value):
         return " (a function of the step: wrap it in `lrjax.from_function`)"
     if hasattr(value, "__getitem__"):
         return " (examples by index: give the loader that makes batches of them)"
     return ""
+
+
+def instead(value: Any) -> str:
+    """What to do with a value that came where something else than an iterable of batches is expected."""
+    if isinstance(value, Data):
+        return " (data already: pass it as it is)"
+    reason = unfit(value, read_once=True)
+    if reason is not None:
+        return reason
+    return " (if it gives batches, it is data as it is, or with `lrjax.cached(iterable, steps)`)"
 
 
 def is_iterator(iterable: Iterable[Any]) -> bool:

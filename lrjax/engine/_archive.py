@@ -33,7 +33,7 @@ VERSION = 1  # of what a checkpoint says about its sweep
 _SHARE = 20  # training gets so many times the seconds that writing a checkpoint takes
 _FIELDS = (
     *("step", "evaluated", "diverged_at", "stopped_at", "causes", "leaves"),
-    *("first", "lowest", "over", "best", "since_best", "latest"),
+    *("first", "lowest", "over", "best", "since_best", "latest", "schedule"),
 )
 
 
@@ -96,6 +96,8 @@ class Archive:
             if version != VERSION:
                 expected = f"a directory whose sweep is stored in version {VERSION}"
                 raise self._refusal(expected, f"version {version}")
+            if self._stored and "schedule" not in self._stored.curves:  # an older one does not tell
+                self._stored.curves["schedule"] = np.full(len(self._stored.about["members"]), -1)
         except BaseException:
             self._store.close()
             raise
@@ -291,8 +293,9 @@ class Archive:
                     values = _on_grid(table[row], old, new)
                     books.table(getattr(books, kind), name.removeprefix(f"{kind}/"), len(new))[who] = values
         done = books.step[who] == training.job.steps or books.stopped_at[who] >= 0
+        tested = "test/loss" in curves and not np.isnan(curves["test/loss"][row])
         for name, table in curves.items():
-            if name.startswith("test/") and done:
+            if name.startswith("test/") and done and tested:
                 books.enter_test(who, table[row : row + 1], [name.removeprefix("test/")])
         books.reused += int(books.step[who])
 

@@ -24,6 +24,7 @@ class Books:
       evaluated: How many of them it had at its last evaluation, -1 before the first.
       diverged_at: See `SweepData`.
       stopped_at: See `SweepData`.
+      schedule: The step at which the schedule that a member's curve shows is completed.
       rungs: What was asked of the rule so far: step and losses.
       member_steps: Training steps computed, of all members and stages.
       wasted: Those of them that a member's curve no longer shows, or that came before it was given up.
@@ -32,6 +33,7 @@ class Books:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._shape = shape = (len(job.points), job.seeds)
+        self._names = list(dict.fromkeys(name for point in job.points for name in point))
         self.recorded_steps = np.arange(0, job.steps, job.record_every)
         evaluations = {0, *range(job.evaluate_every, job.steps + 1, job.evaluate_every), job.steps}
         self.held_out_steps = np.array(sorted(evaluations) if job.held_out else [], int)
@@ -42,6 +44,7 @@ class Books:
         self.evaluated = np.full(shape, -1)
         self.diverged_at = np.full(shape, -1)
         self.stopped_at = np.full(shape, -1)
+        self.schedule = np.full(shape, job.steps)
         self.causes = np.full(shape, "", "<U12")
         self.leaves = np.full(shape, "", "<U200")
         self.first = np.full(shape, np.nan)  # training losses, for the blow-up rule
@@ -60,6 +63,17 @@ class Books:
         """Members that train, or could train on."""
         return (self.diverged_at < 0) & (self.stopped_at < 0)
 
+    def out_of_patience(self) -> np.ndarray:
+        """Members that stopped because their loss did not improve: they are done, not given up."""
+        if self._job.patience is None:
+            return np.zeros(self._shape, bool)
+        return (self.stopped_at >= 0) & (self.since_best >= self._job.patience)
+
+    def dropped(self) -> np.ndarray:
+        """Members that the rule stopped."""
+        points = ~np.all(self.kept, axis=0) if self.kept else np.zeros(self._shape[0], bool)
+        return (self.stopped_at >= 0) & points[:, None] & ~self.out_of_patience()
+
     def record(self, who: Who, first: int, outcome: Outcome, names: Sequence[str]) -> Fault | None:
         """Enters what a member measured in a chunk from step `first`; returns why it diverged, if it did."""
         loss = outcome.metrics[:, names.index("loss")]
@@ -68,7 +82,7 @@ class Books:
         if blown is not None:
             fault = Fault(blown, "blow-up", "")
             metrics = np.where(np.arange(len(metrics))[:, None] > blown, np.nan, metrics)
-        wanted = np.flatnonzero((self.recorded_steps >= first) & (self.recorded_steps < first + len(metrics)))
+        wanted = slice(*np.searchsorted(self.recorded_steps, (first, first + len(metrics))))
         picked = metrics[self.recorded_steps[wanted] - first]
         for index, name in enumerate(names):
             self.table(self.metrics, name, len(self.recorded_steps))[who][wanted] = picked[:, index]
@@ -108,9 +122,10 @@ class Books:
         """No member trains any further, for the time being."""
         self.stopped_at = np.where(self.alive() & (self.step < self._job.steps), self.step, self.stopped_at)
 
-    def begin_anew(self, who: Who) -> None:
-        """Forgets what a member measured: it starts again with another horizon."""
+    def begin_anew(self, who: Who, last: int) -> None:
+        """Forgets what a member measured: it starts again, with a schedule completed at step `last`."""
         self.repeated += int(self.step[who])
+        self.schedule[who] = last
         for tables in (self.metrics, self.held_out):
             for table in tables.values():
                 table[who] = np.nan
@@ -119,18 +134,27 @@ class Books:
         self.best[who], self.since_best[who] = np.inf, 0
 
     def losses(self, step: int) -> np.ndarray:
-        """Losses of all members at a step: infinite of those that diverged, NaN of those that stopped."""
+        """Losses of all members at a step, infinite of those that diverged.
+
+        With patience these are the best until then, also of members that ran out of it. NaN stands for
+        those that the rule stopped, and for points that are done: none of their members trains, and some
+        ran out of patience.
+        """
         nothing = np.full((*self._shape, 1), np.nan, np.float32)
         if self._job.held_out is not None:
-            column = np.searchsorted(self.held_out_steps, step)
-            losses = self.held_out.get("loss", nothing)[..., min(column, len(self.held_out_steps) - 1)]
+            upto = int(np.searchsorted(self.held_out_steps, step, side="right"))
+            since = 1 if self._job.patience is not None else upto - 1
+            table = self.held_out.get("loss", nothing)
+            losses = np.fmin.reduce(table[..., since:upto], axis=-1, initial=np.nan)
         else:
             before = np.flatnonzero(self.recorded_steps < step)
             tail = before[-max(1, len(before) // 10) :]
             losses = self.metrics["loss"][..., tail].mean(axis=-1) if len(tail) else nothing[..., 0]
         losses = np.where(np.isfinite(losses), losses, np.inf).astype(float)
         losses = np.where(self.diverged_at >= 0, np.inf, losses)
-        return np.where(self.stopped_at >= 0, np.nan, losses)
+        patient = self.out_of_patience()
+        done = patient.any(axis=1, keepdims=True) & ~self.alive().any(axis=1, keepdims=True)
+        return np.where(((self.stopped_at >= 0) & ~patient) | done, np.nan, losses)
 
     def decide(self, step: int, kept: np.ndarray, losses: np.ndarray) -> None:
         """Enters a rung: points that are not kept stop."""
@@ -159,7 +183,7 @@ class Books:
     def data(self, seconds: tuple[float, float, float], plan: Plan, settings: dict[str, Any]) -> SweepData:
         """What was measured so far; `seconds` are those spent compiling, probing and running."""
         used = int(self.step.sum()) + self.repeated
-        given_up = (self.diverged_at >= 0) | ((self.stopped_at >= 0) & (self._job.rule is not None))
+        given_up = (self.diverged_at >= 0) | self.dropped()
         full = self.step.size * self._job.steps
         cost = Cost(
             used,
@@ -168,11 +192,8 @@ class Books:
             member_steps_wasted=int(self.step[given_up].sum()) + self.repeated,
             member_steps_reused=self.reused,
         )
-        names: list[str] = []
-        for point in self._job.points:
-            names += [name for name in point if name not in names]
         return SweepData(
-            points={name: as_column([point.get(name) for point in self._job.points]) for name in names},
+            points={name: as_column([point.get(name) for point in self._job.points]) for name in self._names},
             metrics={name: values.copy() for name, values in self.metrics.items()},
             recorded_steps=self.recorded_steps,
             held_out={name: values.copy() for name, values in self.held_out.items()},
@@ -190,12 +211,27 @@ class Books:
                 (step, losses.copy(), kept.copy())
                 for (step, losses), kept in zip(self.rungs, self.kept, strict=True)
             ),
-            settings=settings,
+            settings={**settings, **self._for_verification()},
         )
+
+    def _for_verification(self) -> dict[str, Any]:
+        """What a member needs to be trained again, as far as neither points nor settings say it; JSON.
+
+        `absent` says by name which points have no such hyperparameter, which their column shows as None;
+        `schedules`, with a horizon, at which step the schedule that each member's curve shows is completed.
+        """
+        points = list(enumerate(self._job.points))
+        absent = {name: [p for p, point in points if name not in point] for name in self._names}
+        about: dict[str, Any] = {"absent": {name: which for name, which in absent.items() if which}}
+        if self._job.rule is not None and self._job.rule.horizon is not None:
+            about["schedules"] = self.schedule.tolist()
+        return about
 
     def table(self, tables: dict[str, np.ndarray], name: str, length: int) -> np.ndarray:
         """A table of tables, made on first use."""
-        return tables.setdefault(name, np.full((*self._shape, length), np.nan, np.float32))
+        if name not in tables:
+            tables[name] = np.full((*self._shape, length), np.nan, np.float32)
+        return tables[name]
 
     def _blown_up(self, who: Who, losses: np.ndarray) -> int | None:
         """The step of a chunk at which a loss has been far above the first one for long, or None.

@@ -6,8 +6,8 @@ import functools
 import math
 from typing import NamedTuple
 
-_SECONDS = 2.0  # that a chunk of all members should take
-_SHORTEST, _LONGEST = 10, 2000  # steps
+_SECONDS = 1.0  # that a chunk of all members should take
+_SHORTEST, _LONGEST = 10, 20_000  # steps
 
 
 class Clock(NamedTuple):

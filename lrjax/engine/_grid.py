@@ -1,11 +1,13 @@
 """Members that run together: grids of rows x columns, one program for each size of grid.
 
-A column's members share a seed. When members leave, the rest move together on a ladder of sizes, each
-half of the one before, so that few programs are compiled. What fills up a grid is trained for nothing.
+A column's members share a seed. When members leave, the rest move together on a ladder of numbers of rows,
+each half of the one before, and the column of a seed whose members have all left stays, so that few programs
+are compiled. What fills up a grid is trained for nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -54,6 +56,7 @@ class Grid:
         self._keys = keys
         devices = 1 if programs.mesh is None else programs.mesh.size
         self._ladder = ladder(widest, programs.plan.width, devices)
+        self._seeds: list[int] = []  # one for each column
         self._blocks: list[_Block] = []
         self._loose: dict[Id, Arrays] = {}  # members that stand in no block
 
@@ -130,7 +133,7 @@ class Grid:
         outcomes: dict[Id, Outcome],
     ) -> _Block:
         programs = self.programs
-        by_seed = [selected(_stand_in(block.layout, 0, c)[1]) for c in range(block.size[1])]
+        by_seed = [selected(_stand_in(block.layout, c)[1]) for c in range(block.size[1])]
         chosen = by_seed[0]
         if programs.batched:
             chosen = jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *by_seed)
@@ -187,8 +190,8 @@ class Grid:
         self._loose = loose
 
     def _block(self, layout: list[list[Id | None]], pooled: Arrays, place: Mapping[Id, int]) -> _Block:
-        rows, columns = len(layout), len(layout[0])
-        filled = [[_stand_in(layout, r, c) for c in range(columns)] for r in range(rows)]
+        spare = [_stand_in(layout, c) for c in range(len(layout[0]))]
+        filled = [[spare[c] if i is None else i for c, i in enumerate(row)] for row in layout]
         index = jnp.asarray([[place[i] for i in row] for row in filled])
         positions = np.array([[i[0] for i in row] for row in filled])
         numbers = {name: jnp.asarray(values[positions]) for name, values in self._numbers.items()}
@@ -197,18 +200,17 @@ class Grid:
 
     def _layouts(self, ids: Sequence[Id]) -> list[list[list[Id | None]]]:
         """Who stands where: each seed's members in their order, from the top."""
-        seeds = sorted({seed for _, seed in ids})
-        queues = {seed: [i for i in ids if i[1] == seed] for seed in seeds}
+        self._seeds = sorted({seed for _, seed in ids}.union(self._seeds))
+        queues = {seed: [i for i in ids if i[1] == seed] for seed in self._seeds}
         layouts, begin = [], 0
         left = max(len(queue) for queue in queues.values())
         while left > 0:
             width = next((w for w in self._ladder if w >= left), self._ladder[-1])
-            rows: list[list[Id | None]] = [
-                [queues[s][r] if r < len(queues[s]) else None for s in seeds]
+            layout: list[list[Id | None]] = [
+                [queue[r] if r < len(queue) else None for queue in queues.values()]
                 for r in range(begin, begin + width)
             ]
-            keep = [c for c in range(len(seeds)) if any(row[c] is not None for row in rows)]
-            layouts.append([[row[c] for c in keep] for row in rows])
+            layouts.append(layout)
             begin, left = begin + width, left - width
         return layouts
 
@@ -240,7 +242,7 @@ def _on_one_device(arrays: Arrays) -> Arrays:
     return [x if len(x.devices()) == 1 else jax.device_put(x, jax.devices()[0]) for x in arrays]
 
 
-def _stand_in(layout: list[list[Id | None]], row: int, column: int) -> Id:
-    """Who is trained at a place: its member, or another of its column once more."""
-    own = layout[row][column]
-    return own if own is not None else next(i for r in layout if (i := r[column]) is not None)
+def _stand_in(layout: list[list[Id | None]], column: int) -> Id:
+    """Who fills up a column: one of its members, or one of another's if it has none left."""
+    places = itertools.chain((row[column] for row in layout), (i for row in layout for i in row))
+    return next(i for i in places if i is not None)

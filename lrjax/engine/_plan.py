@@ -27,8 +27,8 @@ _EXPECTED = (
 
 # Seconds on one CPU core, for the first guess only: an operation of a compiled loop, a floating-point
 # operation of a matrix product, a byte that is read or written.
-_PER_OPERATION, _PER_FLOP, _PER_BYTE = 0.25e-6, 1 / 25e9, 1 / 30e9
-_SMALL = 15e-6  # seconds per step below which operations' overhead is what a step costs
+_PER_OPERATION, _PER_FLOP, _PER_BYTE = 0.01e-6, 1 / 100e9, 1 / 300e9
+_SMALL = 8e-6  # seconds per step below which operations' overhead is what a step costs
 _MOST_UNROLLED = 16  # members
 _LONG = 4.0  # seconds below which nothing is measured
 _REPAYS = 6.0  # a job must take so many times as long as choosing

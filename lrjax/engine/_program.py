@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lrjax.engine import _over
+from lrjax.engine import _compiling, _over
 from lrjax.engine._convolutions import canonical
 from lrjax.engine._member import Arrays, Member
 from lrjax.results import Plan
@@ -65,7 +65,9 @@ class Programs:
       unit: What all chunks are multiples of, in steps.
       batched: Whether each seed has batches of its own.
       mesh: The devices that rows are laid out over, or None.
+      any_count: Whether one program of a grid serves chunks of any length.
       seconds_compiling: What tracing and compiling took so far.
+      seconds_told: What JAX says of that it took.
     """
 
     def __init__(
@@ -76,10 +78,10 @@ class Programs:
         self.length = length
         self.unit = unit
         self.mesh = mesh
-        self.seconds_compiling = 0.0
+        self.seconds_compiling = self.seconds_told = 0.0
         self.batched = batched
         self._unroll = _unrolled_steps(plan.steps, unit)
-        self._bound_is_free = jax.default_backend() == "cpu"  # a loop elsewhere asks the host for it
+        self.any_count = jax.default_backend() == "cpu"  # a loop elsewhere asks the host for it
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self._replicated: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -131,7 +133,7 @@ class Programs:
         """`count` steps of a grid; `selected` leads with steps, and with columns where they differ."""
         if self.plan.steps != "scan":
             return self._in_pieces(size, self._over, self._gather_columns, arrays, numbers, selected, count)
-        static = None if self._bound_is_free else count
+        static = None if self.any_count else count
         arguments = self._grid_arguments(arrays, numbers, selected, count)
         donated = (0,) if self.plan.lean else ()
         return self._call(("advance", size, static), self._grid(static), arguments, donated)
@@ -320,11 +322,12 @@ class Programs:
         return program(*arguments)
 
     def _compile(self, key: Any, function: Callable[..., Any], arguments: Any, donate: Any) -> Any:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _compiling.seconds()
         chosen = canonical(function) if self.plan.canonical else function
         program = jax.jit(chosen, donate_argnums=donate).lower(*arguments).compile()
         self._compiled[key] = program
         self.seconds_compiling += time.perf_counter() - began
+        self.seconds_told += _compiling.seconds() - before
         return program
 
 

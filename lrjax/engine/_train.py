@@ -17,7 +17,7 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _choices, _inspect, _plan, _points, _preflight
+from lrjax.engine import _choices, _compiling, _inspect, _plan, _points, _preflight
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
 from lrjax.engine._carry import merge
@@ -30,8 +30,9 @@ from lrjax.engine._program import Programs
 from lrjax.engine._team import Team
 from lrjax.results import Plan, SweepData
 
-_LARGEST_CHUNK = 2**28  # bytes of batches made on the host that wait for their steps
+_LARGEST_CHUNK = 2**28  # bytes of indices or of batches made on the host that wait for their steps
 _PROBE = 0.5  # seconds of running that tell how fast a plan is
+_TELLING = 0.2  # seconds below which a run says more of what surrounds the steps
 _LONG_CHECK = 1.0  # seconds of checking after which it is reported
 
 Report = Callable[[Progress, Callable[[], SweepData]], None]
@@ -55,7 +56,7 @@ class Training:
         self._began = time.perf_counter()
         self._report = report
         self._checking = 0.0
-        self._compiling = 0.0
+        self._told_before = _compiling.seconds()
         self._retired: list[Programs] = []
         self._chosen: tuple[Any, list[Any]] | None = None
         self._interrupted = False
@@ -78,6 +79,7 @@ class Training:
         parts = zip(groups, sources, outlines, checked, strict=True)
         self.teams = [Team(job, *each) for each in parts]
         self._checking = time.perf_counter() - began
+        self._told_before = _compiling.seconds()
 
     def organise(self, threads: Callable[[int], Threads]) -> None:
         """Chooses how each group is run, and the chunks; takes up what is stored."""
@@ -87,7 +89,7 @@ class Training:
         settings = [self._setting(team) for team in self.teams]
         asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
         per_step = sum(s.seconds * s.members / s.cores for s in settings)
-        most = min(_longest_on_host(team, job) for team in self.teams)
+        most = min(_longest_in_memory(team, job) for team in self.teams)
         self.clock = clock(job.steps, job.evaluate_every, per_step, most)
         stored = None
         if self.archive is not None and self.archive.clock() is not None:
@@ -182,9 +184,9 @@ class Training:
         for stage in range(self.stage, len(stages)):
             last, restart = stages[stage]
             if restart:
-                self._renumber(last)
                 if stage != self.stage or not self.stage_begun:
-                    self._begin_anew()
+                    self._begin_anew(last)
+                self._renumber(last)
             self.stage, self.stage_begun = stage, True
             while not self._interrupted:
                 members = self._training(last)
@@ -230,14 +232,18 @@ class Training:
         points, seeds = self.books.step.shape
         return [(p, s) for p in range(points) for s in range(seeds)]
 
-    def _begin_anew(self) -> None:
-        """Puts all members that are left to step 0."""
+    def _begin_anew(self, last: int) -> None:
+        """Puts all members that are left to step 0, with a schedule that is completed at step `last`."""
+        alive = self.books.alive()
         for who in self.everyone():
-            if self.books.alive()[who]:
-                self.books.begin_anew(who)
+            if alive[who]:
+                self.books.begin_anew(who, last)
         for team in self.teams:
-            assert team.crew is not None
-            team.crew.drop(list(team.ids(self.everyone()).values()))
+            crew, ids = team.crew, team.ids(self.everyone())
+            assert crew is not None
+            left = {i: crew.state(i) for who, i in ids.items() if not alive[who] and crew.holds(i)}
+            crew.drop(list(ids.values()))
+            crew.put(left)
 
     def _renumber(self, last: int) -> None:
         """Gives all members the horizon that a stage completes."""
@@ -311,9 +317,8 @@ class Training:
     def _finish(self) -> None:
         """What is measured and kept once, after the last step."""
         job = self.job
-        members = [who for who in self.everyone() if self.books.diverged_at[who] < 0]
-        patient = job.patience is not None and job.rule is None  # who stops early is done, too
-        finished = [who for who in members if self.books.stopped_at[who] < 0 or patient]
+        done = self.books.alive() | self.books.out_of_patience()
+        finished = [who for who in self.everyone() if done[who]]
         for team in self.teams:
             assert team.crew is not None
             ids = {who: i for who, i in team.ids(finished).items() if team.crew.holds(i)}
@@ -381,7 +386,10 @@ class Training:
         }
 
     def _seconds_compiling(self) -> float:
-        return sum(programs.seconds_compiling for programs in self._retired)
+        """Seconds spent compiling since all points were checked: whole programs, and what is beside them."""
+        own = sum(programs.seconds_compiling for programs in self._retired)
+        told = sum(programs.seconds_told for programs in self._retired)
+        return own + _compiling.seconds() - self._told_before - told
 
     def _tell(self, phase: str) -> None:
         self._report(self.books.progress(phase), self.data)
@@ -397,10 +405,13 @@ class Training:
     def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
         seeds = range(self.job.seeds) if team.batched else (0,)
         made = team.data.schedule(step, stop - step, seeds)
-        padded = jax.tree.map(lambda x: _padded(jnp.asarray(x), self.clock.piece), made)
+
+        def padded(x: Any) -> jax.Array:
+            return _padded(x, self.clock.piece)
+
         if not team.data.per_seed:
-            return [padded]
-        return [jax.tree.map(lambda x, s=s: x[:, s], padded) for s in range(len(seeds))]
+            return [jax.tree.map(padded, made)]
+        return [jax.tree.map(lambda x, s=s: padded(x[:, s]), made) for s in range(len(seeds))]
 
 
 def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData:
@@ -490,27 +501,36 @@ def _measure(
     if isinstance(crew, Pool):
         ids = ids[: 2 * crew.programs.plan.threads]
     crew.start(ids)
-    compiled, took = crew.programs.seconds_compiling, []
-    count = min(clock.unit * max(1, 10 // clock.unit), clock.after(0))
-    while len(took) < 4 and sum(took) < _PROBE:
-        began, before = time.perf_counter(), crew.programs.seconds_compiling
+    programs, whole = crew.programs, clock.after(0)
+    compiled = programs.seconds_compiling
+    count = min(clock.unit * max(1, 10 // clock.unit), whole) if programs.any_count else whole
+    took: list[float] = []  # seconds per member-step
+    while len(took) < 4 and sum(took) * count * len(ids) < _PROBE:
+        began, before = time.perf_counter(), programs.seconds_compiling
         crew.rehearse(ids, selected, count)
-        took.append(time.perf_counter() - began - (crew.programs.seconds_compiling - before))
+        seconds = time.perf_counter() - began - (programs.seconds_compiling - before)
+        if seconds < _TELLING and count < whole:
+            count = min(whole, 4 * count)
+        else:
+            took.append(seconds / (count * len(ids)))
     crew.drop(ids)
     # The first of several runs is the one that finds nothing in the caches.
-    return float(np.median(took[1:] or took)) / (count * len(ids)), crew.programs.seconds_compiling - compiled
+    return float(np.median(took[1:] or took)), programs.seconds_compiling - compiled
 
 
-def _padded(x: jax.Array, length: int) -> jax.Array:
+def _padded(x: Any, length: int) -> jax.Array:
     missing = length - x.shape[0]
-    return jnp.concatenate([x, jnp.zeros((missing, *x.shape[1:]), x.dtype)]) if missing else x
+    if missing and isinstance(x, np.ndarray):
+        x = np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)])
+    elif missing:
+        x = jnp.concatenate([x, jnp.zeros((missing, *x.shape[1:]), x.dtype)])
+    return jnp.asarray(x)
 
 
-def _longest_on_host(team: Team, job: Job) -> int:
-    """Steps per chunk at most; where batches are made on the host, as many as memory can hold."""
-    if team.data.on_device:
-        return 10**9
-    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(team.batch))
+def _longest_in_memory(team: Team, job: Job) -> int:
+    """Steps per chunk at most: as many as memory can hold what their batches are gathered from."""
+    selected = team.data.schedule(0, 1, (0,)) if team.data.on_device else team.batch
+    bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(selected))
     bytes_per_step *= job.seeds if team.batched else 1
     return max(1, _LARGEST_CHUNK // max(1, bytes_per_step))
 

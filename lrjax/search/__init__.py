@@ -4,9 +4,11 @@ from lrjax.search._allocation import hyperband, median_stopping, successive_halv
 from lrjax.search._find import find_learning_rate
 from lrjax.search._grid import log_spaced
 from lrjax.search._sweep import Sweep, load, sweep
+from lrjax.search._verify import Verification
 
 __all__ = [
     "Sweep",
+    "Verification",
     "find_learning_rate",
     "hyperband",
     "load",

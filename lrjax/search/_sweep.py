@@ -101,8 +101,9 @@ class Sweep(SweepData):
 
         Raises:
           TypeError: If an argument is of the wrong kind, or the trial cannot be trained on the data.
-          ValueError: If a number is out of its range; if the trial measures something else; of a member
-            of an interrupted sweep with a `horizon`, if the length of its schedule is not known.
+          ValueError: If a number is out of its range; if the trial measures something else; of a member of
+            an interrupted sweep with a `horizon` that an older version stored, which does not tell how long
+            its schedule was.
 
         Example:
           >>> import lrjax

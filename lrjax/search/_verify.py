@@ -12,7 +12,7 @@ One such twin alone, or a nudge at the start only, misses most of these events.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +34,7 @@ _TIMES = 10  # what a member may be away from itself alone, in units of what its
 _JUMPS = 3  # records in a row that must be out, of a metric that may jump as an accuracy does
 _SUSTAINED = 20  # steps in a row for which a loss must be blown up
 _BEYOND = 50  # steps for which a member is trained on that should have diverged
-_MOST_READINGS = 4  # columns in which None may mean that a point has no such hyperparameter
+_MOST_READINGS = 4  # columns of an older file in which None may mean that a point has no such hyperparameter
 
 Who = tuple[int, int]  # point, seed index
 
@@ -174,7 +174,7 @@ class _Alone(NamedTuple):
 
 
 class _Reading:
-    """A sweep's points, where None in some columns means that a point has no such hyperparameter."""
+    """A sweep's points; `absent` says by name which of them have no such hyperparameter."""
 
     def __init__(
         self,
@@ -182,14 +182,14 @@ class _Reading:
         trial: Trial,
         source: Callable[[Mapping[str, Any]], Data],
         of_data: Sequence[str],
-        absent: frozenset[str],
+        absent: Mapping[str, Collection[int]],
     ) -> None:
         self._sweep, self._trial, self._source = sweep, trial, source
         self._points = [
             {
                 name: values[index]
                 for name, values in sweep.points.items()
-                if not (name in absent and values[index] is None)
+                if index not in absent.get(name, ())
             }
             for index in range(len(sweep.diverged_at))
         ]
@@ -239,16 +239,20 @@ def _compiled(member: Member, observes: bool) -> tuple[Any, Any, Any]:
     return jax.jit(member.start), jax.jit(step), jax.jit(member.observe) if observes else None
 
 
-def _absences(sweep: SweepData) -> list[frozenset[str]]:
-    """What None may mean: in which columns it stands for a hyperparameter that a point does not have.
+def _absences(sweep: SweepData) -> list[dict[str, list[int]]]:
+    """Which points lack which hyperparameters; all that may be so, of a sweep that does not say it.
 
-    A sweep's columns do not tell `None` from what is not in a point.
+    Columns do not tell `None` from what is not in a point, and older files hold nothing else.
     """
-    open_ones = [name for name, values in sweep.points.items() if any(value is None for value in values)]
-    if len(open_ones) > _MOST_READINGS:
-        return [frozenset(open_ones), frozenset()]
-    sizes = range(len(open_ones), -1, -1)
-    return [frozenset(names) for size in sizes for names in itertools.combinations(open_ones, size)]
+    if "absent" in sweep.settings:
+        return [sweep.settings["absent"]]
+    nones = {name: [p for p, v in enumerate(values) if v is None] for name, values in sweep.points.items()}
+    nones = {name: which for name, which in nones.items() if which}
+    if len(nones) > _MOST_READINGS:
+        return [nones, {}]
+    sizes = range(len(nones), -1, -1)
+    chosen = [names for size in sizes for names in itertools.combinations(nones, size)]
+    return [{name: nones[name] for name in names} for names in chosen]
 
 
 def _chosen(sweep: SweepData, members: Any) -> list[Who]:
@@ -265,7 +269,9 @@ def _chosen(sweep: SweepData, members: Any) -> list[Who]:
         if p >= points or s >= seeds:
             raise _check.fail("verify", "members", expected, (p, s))
         if (p, s) in _undetermined(sweep):
-            expected = "members whose stage was completed: their schedule's horizon is not known otherwise"
+            expected = (
+                "members whose stage was completed: of others, a file this old does not tell the horizon"
+            )
             raise _check.fail("verify", "members", expected, (p, s))
         chosen.append((p, s))
     return chosen
@@ -298,6 +304,9 @@ def _stage(sweep: SweepData, who: Who) -> int | None:
     """The length of the schedule that a member's curve was measured with; None if it is not known."""
     if sweep.settings.get("horizon") is None:
         return sweep.steps
+    if "schedules" in sweep.settings:
+        known = sweep.settings["schedules"][who[0]][who[1]]
+        return known if known >= 0 else None
     for step, losses, kept in sweep.rungs:
         if (not kept[who[0]] and not np.isnan(losses[who])) or (
             sweep.diverged_at[who] >= 0 and np.isinf(losses[who]) and sweep.diverged_at[who] < step

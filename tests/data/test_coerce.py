@@ -11,6 +11,10 @@ from lrjax.data import FromIterable, as_data, as_held_out
 EXAMPLES, BATCH_SIZE = 10, 3
 
 
+def generated():
+    yield np.zeros(3)
+
+
 def of_step(step):
     return {"x": step * 2, "y": step + 1}
 
@@ -57,6 +61,8 @@ def test_as_data_makes_data_of_an_iterable_of_batches():
         ((jnp.zeros(3), jnp.zeros(3)), "a tuple .in-memory arrays"),
         ({"x": np.zeros(3)}, "a dict .in-memory arrays"),
         (of_step, "a function .a function of the step: wrap it in `lrjax.from_function`"),
+        (generated, "a function .a generator function: hold its batches with `lrjax.cached"),
+        (Examples, "a type .a class: give one of its instances"),
         (iter([1, 2]), "a list_iterator .it is read once and cannot be replayed: .* `lrjax.cached"),
         (Tensor(), "a Tensor .in-memory arrays"),
         (Examples(), "a Examples .examples by index: give the loader"),

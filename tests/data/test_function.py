@@ -86,7 +86,22 @@ def test_from_function_refuses_signatures(f):
     assert f"got `{f.__name__}(" in str(e.value)
 
 
-@pytest.mark.parametrize(("f", "shown"), [(3, "3"), (np.zeros(2), "an array"), (min, "without a signature")])
+def generated():
+    yield np.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("f", "shown"),
+    [
+        (3, "3$"),
+        (np.zeros(2), "an array .*wrap them in `lrjax.batches`"),
+        ([np.zeros(2)], r"\[.*it is data as it is, or with `lrjax.cached"),
+        (generated, r"a generator function: hold its batches with `lrjax.cached\(f\(\), steps\)`"),
+        (lrjax.batches(np.zeros(4), 2), r"a Batches \(data already: pass it as it is\)"),
+        (three, r"three\(.*\)` \(wrap it: `lambda step: ...`\)"),
+        (min, "without a signature"),
+    ],
+)
 def test_from_function_refuses_what_is_no_function(f, shown):
     with pytest.raises(TypeError, match=rf"`from_function\(f=\.\.\.\)` must be a function .*{shown}"):
         lrjax.from_function(f, on_device=True)

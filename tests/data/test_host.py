@@ -113,5 +113,6 @@ def test_mappings_and_named_tuples():
 )
 def test_what_is_no_number(batch, got):
     expected = r"^`sweep\(data=\.\.\.\)` must be batches of arrays and numbers, got "
-    with pytest.raises(TypeError, match=expected + ".*" + got + "$"):
+    hint = r" \(leave it out of the batch, or encode it as numbers\)$"
+    with pytest.raises(TypeError, match=expected + ".*" + got + hint):
         convert(batch)

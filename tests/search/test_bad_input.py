@@ -272,6 +272,10 @@ def test_held_out_data_from_a_function(argument, value):
     )
 
 
+def test_held_out_data_from_a_loader():
+    refused(TypeError, "`sweep(evaluate_on=...)`", "collect its examples in arrays", evaluate_on=iter([1.0]))
+
+
 def test_held_out_data_without_an_example_axis():
     refused(TypeError, "`sweep(evaluate_on=...)` must be arrays with a leading", evaluate_on=np.float32(1.0))
 

@@ -199,6 +199,19 @@ def test_more_points_seeds_and_steps_train_only_what_is_new(tmp_path, plan):
             np.testing.assert_allclose(table[:3], whole.held_out[name][:3], rtol=1e-4)
 
 
+def test_who_ran_out_of_patience_after_others_were_tested_is_tested_too(tmp_path):
+    def cut(run):
+        if (run.stopped_at[1] >= 0).any():
+            raise KeyboardInterrupt
+
+    options = {"patience": 1, "plan": "pool"}
+    sweep(tmp_path / "run", rates=[0.1], **options)
+    sweep(tmp_path / "run", rates=[0.1, 0.3], on_chunk=cut, **options)
+    resumed = sweep(tmp_path / "run", rates=[0.1, 0.3], **options)
+    assert np.isfinite(resumed.test["loss"]).all()
+    assert_same(resumed, sweep(rates=[0.1, 0.3], **options))
+
+
 def test_points_that_are_not_asked_for_again_are_not_lost(tmp_path):
     whole = sweep(tmp_path / "run")
     sweep(tmp_path / "run", rates=[0.1, 0.2])  # trains one point, and leaves three

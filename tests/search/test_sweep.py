@@ -573,6 +573,92 @@ def test_programs_are_compiled_once_for_all_chunks_points_and_seeds(plan, progra
     assert sorted(compiled) == programs
 
 
+@pytest.mark.parametrize("plan", ["vmap", "vmap/scan/3", "unrolled"])
+def test_a_grid_has_one_program_for_each_number_of_rows_though_a_seed_dies(plan, monkeypatch):
+    """Seed 0 dies in the first chunk, and of seed 1 every point at a step of its own."""
+    sizes = []
+    original = _program.Programs._compile
+
+    def compile(self, key, *arguments):
+        sizes.extend([key[1]] if key[0] == "advance" else [])
+        return original(self, key, *arguments)
+
+    def update(state, seed, hyperparams):
+        dies = state >= jnp.where(seed == 0, 4, hyperparams["at"])
+        return {"loss": jnp.where(dies, jnp.nan, 1.0 + seed)}, state + 1
+
+    monkeypatch.setattr(_program.Programs, "_compile", compile)
+    trial = lrjax.Trial(lambda key, hyperparams: jnp.int32(0), update)
+    data = lrjax.from_function(lambda step, seed_index: seed_index, on_device=True)
+    grid = {"at": [8, 13, 18, 23, 28, 33, 40]}
+    sweep = run(trial, grid, data, steps=40, seeds=2, evaluate_every=5, plan=plan, name="at")
+    assert sweep.diverged_at.T.tolist() == [[4] * 7, [8, 13, 18, 23, 28, 33, -1]]
+    assert (np.nan_to_num(sweep.metrics["loss"][:, 1], nan=2.0) == 2).all()
+    rows = [size[0] for size in sizes]
+    assert len(rows) == len(set(rows))
+    assert {size[1] for size in sizes} == {2}
+    assert set(rows) <= ({1, 2, 3} if plan.endswith("3") else {1, 2, 4, 7})
+
+
+# Patience with an allocation
+
+
+def valleys(points, **options):
+    """Points of (level, steps of both seeds' lowest held-out loss), which rises again as it fell."""
+
+    def init(key, hyperparams):
+        return jnp.float32(0), jnp.int32(0), hyperparams
+
+    def update(state, seed, hyperparams):
+        return {"loss": jnp.float32(0)}, (state[0] + 1, seed, hyperparams)
+
+    def evaluate(state, batch):
+        count, seed, hyperparams = state
+        valley = jnp.where(seed == 0, hyperparams["first"], hyperparams["second"])
+        return {"loss": hyperparams["level"] + 100 - jnp.minimum(count, 2 * valley - count)}
+
+    grid = [
+        {"learning_rate": 0.1 * (n + 1), "level": level, "first": first, "second": second, "length": 40}
+        for n, (level, first, second) in enumerate(points)
+    ]
+    options |= {"seeds": 2, "patience": 2, "evaluate_every": 5, "evaluate_on": np.zeros(4)}
+    rule = lrjax.top_k(1, first=25, neighbours=0, noise=False)
+    data = lrjax.from_function(lambda step, seed_index: seed_index, on_device=True)
+    trial = lrjax.Trial(init, update, evaluate)
+    return run(trial, grid, data, steps=40, test_on=np.zeros(4), allocation=rule, **options)
+
+
+@pytest.mark.parametrize("plan", ["pool", "vmap"])
+@pytest.mark.parametrize(("horizon", "repeated"), [(None, 0), ("length", 25)])
+def test_a_member_out_of_patience_is_judged_by_its_best_loss_and_done(plan, horizon, repeated):
+    sweep = valleys([(0, 10, 99), (10, 99, 99), (20, 99, 99)], plan=plan, horizon=horizon)
+    ((step, losses, kept),) = sweep.rungs
+    assert (step, kept.tolist()) == (25, [True, False, False])
+    assert losses.tolist() == [[90, 75], [85, 85], [95, 95]]
+    assert sweep.stopped_at.tolist() == [[20, -1], [25, 25], [25, 25]]
+    assert sweep.cost.member_steps_wasted == 4 * 25 + repeated
+    np.testing.assert_array_equal(sweep.test["loss"], [[100, 60], [np.nan] * 2, [np.nan] * 2])
+    assert sweep.answer.index == 0
+
+
+def test_a_point_whose_members_ran_out_of_patience_is_not_dropped():
+    sweep = valleys([(0, 10, 10), (10, 99, 99), (20, 99, 99)])
+    assert sweep.rungs[0][2].tolist() == [False, True, False]
+    assert sweep.cost.member_steps_wasted == 2 * 25
+    np.testing.assert_array_equal(sweep.test["loss"], [[100, 100], [70, 70], [np.nan] * 2])
+    assert sweep.answer.scores.tolist() == [90, 70, np.inf]
+
+
+def test_what_an_interrupt_stops_under_an_allocation_is_not_wasted():
+    def cut(sweep):
+        if len(sweep.rungs):
+            raise KeyboardInterrupt
+
+    sweep = valleys([(0, 99, 99), (10, 99, 99)], on_chunk=cut)
+    assert sweep.stopped_at.tolist() == [[25, 25], [25, 25]]
+    assert sweep.cost.member_steps_wasted == 2 * 25
+
+
 # Interrupts
 
 

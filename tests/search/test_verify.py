@@ -251,6 +251,22 @@ def test_points_of_different_structure_and_hyperparameters_of_the_data():
         sweep.verify(trial, lambda size: data(size))
 
 
+def test_none_is_told_from_a_hyperparameter_that_a_point_does_not_have(tmp_path):
+    def optimizer(learning_rate, momentum=0.9):
+        return lrjax.sgd(learning_rate, momentum)
+
+    trial = lrjax.trial(init, loss, optimizer)
+    grid = [{"learning_rate": 0.1, "momentum": None}, {"learning_rate": 0.1}]
+    sweep = lrjax.sweep(trial, grid, DATA, steps=12, progress=False)
+    sweep.save(tmp_path)
+    for right in (sweep, lrjax.load(tmp_path)):
+        assert right.verify(trial, DATA).passed
+        swapped = {name: values[::-1] for name, values in right.metrics.items()}
+        assert not dataclasses.replace(right, metrics=swapped).verify(trial, DATA).passed
+    old = {name: value for name, value in sweep.settings.items() if name != "absent"}
+    assert dataclasses.replace(sweep, settings=old).verify(trial, DATA).passed
+
+
 def test_data_made_on_the_host():
     batches = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 60, 10)]
     sweep = lrjax.sweep(TRIAL, GRID, batches, steps=15, progress=False)
@@ -279,7 +295,9 @@ def test_a_trial_that_is_told_its_held_out_loss():
     assert not sweep.verify(trial._replace(observe=None), data, members=[(1, 0)]).passed
 
 
-def test_members_of_every_stage_of_an_allocation_with_a_horizon():
+def staged(**options):
+    """A sweep whose schedules are completed at steps 2, 8 and 32, and its trial."""
+
     def optimizer(learning_rate, horizon):
         return lrjax.sgd(lrjax.cosine_decay_schedule(learning_rate, horizon))
 
@@ -293,11 +311,43 @@ def test_members_of_every_stage_of_an_allocation_with_a_horizon():
         allocation=lrjax.successive_halving(neighbours=0, noise=False),
         horizon="horizon",
         progress=False,
+        **options,
     )
+    return sweep, trial
+
+
+@pytest.mark.parametrize("plan", ["pool", "vmap"])
+def test_members_of_every_stage_of_an_allocation_with_a_horizon(plan):
+    sweep, trial = staged(plan=plan)
     assert len(set(sweep.stopped_at.ravel().tolist())) > 1
     verification = sweep.verify(trial, DATA, members=8)
     assert verification.passed, verification
     assert len({m.steps for m in verification.members}) > 1
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("step", [0, 4])
+def test_members_of_a_stage_that_was_interrupted(stage, step, tmp_path):
+    """Some steps after a rung's decision, or just then, when they have not begun anew."""
+
+    def cut(sweep):
+        if len(sweep.rungs) == stage and (step == 0 or trained(sweep) == step):
+            raise KeyboardInterrupt
+
+    def trained(sweep):
+        return np.isfinite(sweep.metrics["loss"][sweep.rungs[-1][2]]).sum(axis=-1).max()
+
+    sweep, trial = staged(on_chunk=cut)
+    assert len(sweep.rungs) == stage
+    assert set(sweep.stopped_at[sweep.rungs[-1][2], 0]) == {step or sweep.rungs[-1][0]}
+    sweep.save(tmp_path)
+    for interrupted in (sweep, lrjax.load(tmp_path)):
+        verification = interrupted.verify(trial, DATA, members=8)
+        assert verification.passed, verification
+        assert len(verification.members) == 8
+    old = {name: value for name, value in sweep.settings.items() if name != "schedules"}
+    with pytest.raises(ValueError, match=r"verify\(members=...\)"):
+        dataclasses.replace(sweep, settings=old).verify(trial, DATA, members=[(sweep.answer.index, 0)])
 
 
 # Wrong arguments
