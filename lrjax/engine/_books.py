@@ -243,13 +243,14 @@ class Books:
             return None
         if np.isnan(self.first[who]):
             self.first[who] = losses[0]
-        first = self.first[who]
+        first, factor = self.first[who], self._job.blow_up
+        if factor is None or losses.max() <= first + factor * abs(first):  # the smallest yardstick
+            self.lowest[who], self.over[who] = min(self.lowest[who], losses.min()), 0
+            return None
         lowest = np.minimum.accumulate(np.append(self.lowest[who], losses))[1:]
         self.lowest[who] = lowest[-1]
-        if self._job.blow_up is None:
-            return None
         yardstick = np.maximum(abs(first), first - np.minimum(lowest, first))
-        over = (losses > first + self._job.blow_up * yardstick) & (yardstick > 0)
+        over = (losses > first + factor * yardstick) & (yardstick > 0)
         if not over.any():
             self.over[who] = 0
             return None

@@ -249,6 +249,21 @@ def test_an_allocation_goes_on_where_it_was(tmp_path):
     assert resumed.cost.member_steps_used == whole.cost.member_steps_used
 
 
+def test_a_checkpoint_that_does_not_tell_its_schedules_is_taken_up(tmp_path, monkeypatch):
+    def cut(run):
+        if len(run.rungs) == 2 and np.isfinite(run.metrics["loss"]).sum(axis=-1).max() == 4:
+            raise KeyboardInterrupt  # the last stage has begun
+
+    archive = lrjax.engine._archive
+    with monkeypatch.context() as older:
+        older.setattr(archive, "_FIELDS", tuple(name for name in archive._FIELDS if name != "schedule"))
+        allocated(tmp_path / "run", on_chunk=cut)
+    resumed, whole = allocated(tmp_path / "run"), allocated()
+    assert_same(resumed, whole)
+    assert np.unique(resumed.settings["schedules"]).tolist() == [-1]
+    assert np.unique(whole.settings["schedules"]).tolist() == [64]
+
+
 def test_an_error_keeps_what_was_measured(tmp_path):
     x, y = examples()
 
