@@ -1,7 +1,7 @@
 """Members that run together: grids of rows x columns, one program for each size of grid.
 
-A column's members share a seed. When members leave, the rest move together on a ladder of numbers of rows,
-each half of the one before, and the column of a seed whose members have all left stays, so that few programs
+A row's members share a seed. When members leave, the rest move together on a ladder of numbers of columns,
+each half of the one before, and the row of a seed whose members have all left stays, so that few programs
 are compiled. What fills up a grid is trained for nothing.
 """
 
@@ -56,7 +56,7 @@ class Grid:
         self._keys = keys
         devices = 1 if programs.mesh is None else programs.mesh.size
         self._ladder = ladder(widest, programs.plan.width, devices)
-        self._seeds: list[int] = []  # one for each column
+        self._seeds: list[int] = []  # one for each row
         self._blocks: list[_Block] = []
         self._loose: dict[Id, Arrays] = {}  # members that stand in no block
 
@@ -133,7 +133,7 @@ class Grid:
         outcomes: dict[Id, Outcome],
     ) -> _Block:
         programs = self.programs
-        by_seed = [selected(_stand_in(block.layout, c)[1]) for c in range(block.size[1])]
+        by_seed = [selected(_stand_in(block.layout, r)[1]) for r in range(block.size[0])]
         chosen = by_seed[0]
         if programs.batched:
             chosen = jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *by_seed)
@@ -146,12 +146,12 @@ class Grid:
             if chunk.still_at is not None and not good[r, c]:
                 state = _on_one_device([x[r, c] for x in chunk.arrays])
                 at = int(chunk.still_at[r, c])
-                outcomes[i] = _replay.stood_still(programs, state, self._number(i), by_seed[c], own, at)
+                outcomes[i] = _replay.stood_still(programs, state, self._number(i), by_seed[r], own, at)
             elif _replay.healthy(own, good[r, c], loss):
                 outcomes[i] = Outcome(own, None)
             else:
                 start = _on_one_device([x[r, c] for x in block.arrays])
-                ends[r, c], outcomes[i] = _replay.settle(programs, start, self._number(i), by_seed[c], count)
+                ends[r, c], outcomes[i] = _replay.settle(programs, start, self._number(i), by_seed[r], count)
         return block._replace(arrays=self._written(chunk.arrays, ends))
 
     def _written(self, arrays: Arrays, ends: Mapping[tuple[int, int], Arrays]) -> Arrays:
@@ -190,8 +190,8 @@ class Grid:
         self._loose = loose
 
     def _block(self, layout: list[list[Id | None]], pooled: Arrays, place: Mapping[Id, int]) -> _Block:
-        spare = [_stand_in(layout, c) for c in range(len(layout[0]))]
-        filled = [[spare[c] if i is None else i for c, i in enumerate(row)] for row in layout]
+        spare = [_stand_in(layout, r) for r in range(len(layout))]
+        filled = [[spare[r] if i is None else i for i in row] for r, row in enumerate(layout)]
         index = jnp.asarray([[place[i] for i in row] for row in filled])
         positions = np.array([[i[0] for i in row] for row in filled])
         numbers = {name: jnp.asarray(values[positions]) for name, values in self._numbers.items()}
@@ -199,7 +199,7 @@ class Grid:
         return _Block(layout, self.programs.place(arrays), self.programs.place(numbers))
 
     def _layouts(self, ids: Sequence[Id]) -> list[list[list[Id | None]]]:
-        """Who stands where: each seed's members in their order, from the top."""
+        """Who stands where: each seed's members in their order, from the left."""
         self._seeds = sorted({seed for _, seed in ids}.union(self._seeds))
         queues = {seed: [i for i in ids if i[1] == seed] for seed in self._seeds}
         layouts, begin = [], 0
@@ -207,8 +207,8 @@ class Grid:
         while left > 0:
             width = next((w for w in self._ladder if w >= left), self._ladder[-1])
             layout: list[list[Id | None]] = [
-                [queue[r] if r < len(queue) else None for queue in queues.values()]
-                for r in range(begin, begin + width)
+                [queue[c] if c < len(queue) else None for c in range(begin, begin + width)]
+                for queue in queues.values()
             ]
             layouts.append(layout)
             begin, left = begin + width, left - width
@@ -228,7 +228,7 @@ class Grid:
 
 
 def ladder(widest: int, most: int | None, devices: int) -> list[int]:
-    """Numbers of rows, smallest first: halves of the widest, each a multiple of the devices."""
+    """Numbers of columns, smallest first: halves of the widest, each a multiple of the devices."""
     width = min(widest, most) if most else widest
     rungs = {-(-width // devices) * devices}
     while width > 1:
@@ -242,7 +242,7 @@ def _on_one_device(arrays: Arrays) -> Arrays:
     return [x if len(x.devices()) == 1 else jax.device_put(x, jax.devices()[0]) for x in arrays]
 
 
-def _stand_in(layout: list[list[Id | None]], column: int) -> Id:
-    """Who fills up a column: one of its members, or one of another's if it has none left."""
-    places = itertools.chain((row[column] for row in layout), (i for row in layout for i in row))
+def _stand_in(layout: list[list[Id | None]], row: int) -> Id:
+    """Who fills up a row: one of its members, or one of another's if it has none left."""
+    places = itertools.chain(layout[row], *layout)
     return next(i for i in places if i is not None)

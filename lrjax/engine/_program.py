@@ -21,6 +21,7 @@ from lrjax.engine._member import Arrays, Member
 from lrjax.results import Plan
 
 _MOST_UNROLLED = 10  # steps
+_STEP = ("member", "row", "member")
 _ADVANCE = ("member", "member", "shared", "shared", "shared")
 
 
@@ -64,7 +65,7 @@ class Programs:
       length: The longest chunk, in steps.
       unit: What all chunks are multiples of, in steps.
       batched: Whether each seed has batches of its own.
-      mesh: The devices that rows are laid out over, or None.
+      mesh: The devices that columns are laid out over, or None.
       any_count: Whether one program of a grid serves chunks of any length.
       seconds_compiling: What tracing and compiling took so far.
       seconds_told: What JAX says of that it took.
@@ -98,7 +99,7 @@ class Programs:
         """`count` steps of one member; `selected` leads with `length` steps, those after `count` unused."""
         if self.plan.steps == "scan":
             return self.replay(arrays, numbers, selected, count)
-        return self._in_pieces("alone", lambda f, kinds: f, self._gather, arrays, numbers, selected, count)
+        return self._in_pieces("alone", _alone, arrays, numbers, selected, count)
 
     def replay(self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, count: int) -> Chunk:
         """The same in one loop with its bound as an argument: any number of steps, one program."""
@@ -130,9 +131,9 @@ class Programs:
     def advance(
         self, arrays: Arrays, numbers: Mapping[str, jax.Array], selected: Any, count: int, size: Any
     ) -> Chunk:
-        """`count` steps of a grid; `selected` leads with steps, and with columns where they differ."""
+        """`count` steps of a grid; `selected` leads with steps, and with rows where they differ."""
         if self.plan.steps != "scan":
-            return self._in_pieces(size, self._over, self._gather_columns, arrays, numbers, selected, count)
+            return self._in_pieces(size, self._lanes, arrays, numbers, selected, count)
         static = None if self.any_count else count
         arguments = self._grid_arguments(arrays, numbers, selected, count)
         donated = (0,) if self.plan.lean else ()
@@ -141,20 +142,20 @@ class Programs:
     def evaluate(self, arrays: Arrays, held_out: HeldOut, name: str, size: Any) -> jax.Array:
         """Held-out metrics of a grid of members, `[rows, columns, metrics]`."""
         kinds = ("member", "shared")
-        function = self._sharded(self._over(self._evaluation(held_out), kinds), kinds)
+        function = self._over_grid(self._evaluation(held_out), kinds)
         return self._call(("evaluate", name, size), function, (arrays, self._kept(held_out.arrays)))
 
     def observe(self, arrays: Arrays, measured: jax.Array, size: Any) -> Arrays:
         """A grid of members that have been told their held-out metrics."""
         kinds = ("member", "member")
-        function = self._sharded(self._over(self.member.observe, kinds), kinds)
+        function = self._over_grid(self.member.observe, kinds)
         return self._call(("observe", size), function, (arrays, measured))
 
     def place(self, tree: Any) -> Any:
-        """A tree of arrays with leading rows, laid out over the devices."""
+        """A tree of arrays that lead with rows and columns, laid out over the devices."""
         if self.mesh is None:
             return tree
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec("member")))
+        return jax.device_put(tree, NamedSharding(self.mesh, _over.MEMBERS))
 
     def replicate(self, tree: Any) -> Any:
         """A tree of arrays, whole on every device."""
@@ -165,68 +166,61 @@ class Programs:
     # How functions of one step become programs.
 
     def _alone(self) -> Callable[..., Chunk]:
-        """A chunk of one member."""
-
-        def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: jax.Array) -> Chunk:
-            def one_step(t: jax.Array, carry: Any) -> Any:
-                arrays, table = carry
-                batch = self._gather(data, _at(selected, t))
-                arrays, metrics = self.member.step(arrays, batch, numbers)
-                return arrays, table.at[t].set(metrics)
-
-            table = jnp.full((self.length, len(self.member.names)), jnp.nan, jnp.float32)
-            end, table = jax.lax.fori_loop(0, count, one_step, (arrays, table))
-            return Chunk(table, end, self.member.good(end, arrays))
-
-        return advance
+        """A chunk of one member, its number of steps an argument."""
+        return self._loop(_alone, None)
 
     def _grid(self, static: int | None) -> Callable[..., Chunk]:
         """A chunk of a grid."""
         if self.plan.members == "mapped":
-            kinds = ("member", "member", "shared", "column", "shared")
+            kinds = ("member", "member", "shared", "row", "shared")
             each = _over.mapped(self._alone(), kinds, self.batched)
 
             def function(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
-                by_column = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), selected)
-                return each(arrays, numbers, data, by_column if self.batched else selected, count)
+                by_row = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), selected)
+                return each(arrays, numbers, data, by_row if self.batched else selected, count)
         else:
-            function = self._lean_loop(static) if self.plan.lean else self._loop(static)
+            loop = self._lean_loop if self.plan.lean else self._loop
+            function = loop(self._lanes, static)
         return self._sharded(function, _ADVANCE)
 
-    def _loop(self, static: int | None) -> Callable[..., Chunk]:
-        step = self._over(self.member.step, ("member", "column", "member"))
-        good = self._over(self.member.good, ("member", "member"))
-
+    def _loop(self, form: Callable[..., _over.Lanes], static: int | None) -> Callable[..., Chunk]:
         def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
+            lanes = form(arrays)
+            begin, numbers = lanes.enter((arrays, numbers))
+            step, gather = lanes.over(self.member.step, _STEP), lanes.rows(self.member.data.gather)
+
             def one_step(t: jax.Array, carry: Any) -> Any:
                 arrays, table = carry
-                batch = self._gather_columns(data, _at(selected, t))
-                arrays, metrics = step(arrays, batch, numbers)
+                arrays, metrics = step(arrays, gather(data, _at(selected, t)), numbers)
                 return arrays, table.at[t].set(metrics)
 
             bound = count if static is None else static
-            end, table = jax.lax.fori_loop(0, bound, one_step, (arrays, self._table(arrays)))
-            return Chunk(jnp.moveaxis(table, 0, 2), end, good(end, arrays))
+            end, table = jax.lax.fori_loop(0, bound, one_step, (begin, self._table(lanes, begin)))
+            good = lanes.over(self.member.good, ("member", "member"))(end, begin)
+            return lanes.leave(Chunk(jnp.moveaxis(table, 0, lanes.axes), end, good))
 
         return advance
 
-    def _lean_loop(self, static: int | None) -> Callable[..., Chunk]:
+    def _lean_loop(self, form: Callable[..., _over.Lanes], static: int | None) -> Callable[..., Chunk]:
         """A loop that tests every step, so that no state but the present one is needed."""
-        kinds = ("member", "member", "column", "member", "shared")
-        step = self._over(self._step_unless_bad, kinds)
 
         def advance(arrays: Arrays, numbers: Any, data: Any, selected: Any, count: Any) -> Chunk:
+            lanes = form(arrays)
+            begin, numbers = lanes.enter((arrays, numbers))
+            step = lanes.over(self._step_unless_bad, ("member", "member", "row", "member", "shared"))
+            gather = lanes.rows(self.member.data.gather)
+
             def one_step(t: jax.Array, carry: Any) -> Any:
                 arrays, still_at, table = carry
-                batch = self._gather_columns(data, _at(selected, t))
+                batch = gather(data, _at(selected, t))
                 arrays, still_at, metrics = step(arrays, still_at, batch, numbers, t)
                 return arrays, still_at, table.at[t].set(metrics)
 
-            table = self._table(arrays)
-            still_at = jnp.full(table.shape[1:3], -1, jnp.int32)
+            table = self._table(lanes, begin)
+            still_at = jnp.full(table.shape[1:-1], -1, jnp.int32)
             bound = count if static is None else static
-            end, still_at, table = jax.lax.fori_loop(0, bound, one_step, (arrays, still_at, table))
-            return Chunk(jnp.moveaxis(table, 0, 2), end, still_at < 0, still_at)
+            end, still_at, table = jax.lax.fori_loop(0, bound, one_step, (begin, still_at, table))
+            return lanes.leave(Chunk(jnp.moveaxis(table, 0, lanes.axes), end, still_at < 0, still_at))
 
         return advance
 
@@ -243,24 +237,24 @@ class Programs:
     def _in_pieces(
         self,
         size: Any,
-        over: Callable[..., Any],
-        gather: Callable[..., Any],
+        form: Callable[..., _over.Lanes],
         arrays: Arrays,
         numbers: Any,
         selected: Any,
         count: int,
     ) -> Chunk:
         """A chunk as calls of a program without a loop: one step, or a few."""
-        step = over(self.member.step, ("member", "column", "member"))
-        good = over(self.member.good, ("member", "member"))
         alone = size == "alone"
 
         def piece(arrays: Arrays, numbers: Any, data: Any, selected: Any, offset: jax.Array) -> Any:
+            lanes = form(arrays)
+            arrays, numbers = lanes.enter((arrays, numbers))
+            step, gather = lanes.over(self.member.step, _STEP), lanes.rows(self.member.data.gather)
             table = []
             for t in range(self._unroll):
                 arrays, metrics = step(arrays, gather(data, _at(selected, offset + t)), numbers)
                 table.append(metrics)
-            return arrays, jnp.stack(table, axis=0 if alone else 2)
+            return lanes.leave((arrays, jnp.stack(table, axis=lanes.axes)))
 
         end, tables = arrays, []
         function = piece if alone else self._sharded(piece, _ADVANCE)
@@ -268,16 +262,31 @@ class Programs:
             arguments = self._grid_arguments(end, numbers, selected, offset)
             end, table = self._call(("piece", size), function, arguments)
             tables.append(table)
-        verdict = good if alone else self._sharded(good, ("member", "member"))
+        good = self.member.good if alone else self._over_grid(self.member.good, ("member", "member"))
         return Chunk(
             jnp.concatenate(tables, axis=0 if alone else 2),
             end,
-            self._call(("good", size), verdict, (end, arrays)),
+            self._call(("good", size), good, (end, arrays)),
         )
 
-    def _over(self, function: Callable[..., Any], kinds: tuple[str, ...]) -> Callable[..., Any]:
-        forms = {"vmap": _over.vmapped, "unrolled": _over.unrolled, "mapped": _over.mapped}
-        return forms[self.plan.members](function, kinds, self.batched)
+    def _lanes(self, arrays: Arrays, batched: bool | None = None) -> _over.Lanes:
+        """How the members of a grid stand in a program that steps them all at once."""
+        form = {"vmap": _over.vmapped, "unrolled": _over.unrolled}[self.plan.members]
+        rows, columns = arrays[0].shape[:2]
+        return form(rows, columns, self.batched if batched is None else batched)
+
+    def _over_grid(self, function: Callable[..., Any], kinds: tuple[str, ...]) -> Callable[..., Any]:
+        """A grid's function out of one member's; no argument is a row's, and the first is a member's."""
+        if self.plan.members == "mapped":
+            return self._sharded(_over.mapped(function, kinds, self.batched), kinds)
+
+        def call(*arguments: Any) -> Any:
+            lanes = self._lanes(arguments[0], batched=False)
+            parts = zip(arguments, kinds, strict=True)
+            placed = [lanes.enter(x) if kind == "member" else x for x, kind in parts]
+            return lanes.leave(lanes.over(function, kinds)(*placed))
+
+        return self._sharded(call, kinds)
 
     def _sharded(self, function: Callable[..., Any], kinds: tuple[str, ...]) -> Callable[..., Any]:
         return _over.sharded(function, kinds, self.mesh)
@@ -288,17 +297,9 @@ class Programs:
 
         return evaluate
 
-    def _table(self, arrays: Arrays) -> jax.Array:
-        grid = arrays[0].shape[:2]
-        return jnp.full((self.length, *grid, len(self.member.names)), jnp.nan, jnp.float32)
-
-    def _gather(self, data: Any, chosen: Any) -> Any:
-        return self.member.data.gather(data, chosen)
-
-    def _gather_columns(self, data: Any, chosen: Any) -> Any:
-        if not self.batched:
-            return self._gather(data, chosen)
-        return jax.vmap(lambda chosen: self._gather(data, chosen))(chosen)
+    def _table(self, lanes: _over.Lanes, arrays: Arrays) -> jax.Array:
+        members = arrays[0].shape[: lanes.axes]
+        return jnp.full((self.length, *members, len(self.member.names)), jnp.nan, jnp.float32)
 
     def _grid_arguments(self, arrays: Arrays, numbers: Any, selected: Any, count: int) -> tuple[Any, ...]:
         data, rest = self._kept(self.member.data.arrays), (selected, jnp.int32(count))
@@ -329,6 +330,10 @@ class Programs:
         self.seconds_compiling += time.perf_counter() - began
         self.seconds_told += _compiling.seconds() - before
         return program
+
+
+def _alone(arrays: Arrays) -> _over.Lanes:
+    return _over.alone()
 
 
 def _at(selected: Any, t: Any) -> Any:

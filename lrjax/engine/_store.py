@@ -254,7 +254,7 @@ class _UnknownFormat(ValueError):
 
 def _import_orbax(call: str, argument: str) -> types.ModuleType:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _silence():
             warnings.simplefilter("ignore")
             import orbax.checkpoint as ocp
     except ImportError as error:

@@ -574,7 +574,7 @@ def test_programs_are_compiled_once_for_all_chunks_points_and_seeds(plan, progra
 
 
 @pytest.mark.parametrize("plan", ["vmap", "vmap/scan/3", "unrolled"])
-def test_a_grid_has_one_program_for_each_number_of_rows_though_a_seed_dies(plan, monkeypatch):
+def test_a_grid_has_one_program_for_each_number_of_columns_though_a_seed_dies(plan, monkeypatch):
     """Seed 0 dies in the first chunk, and of seed 1 every point at a step of its own."""
     sizes = []
     original = _program.Programs._compile
@@ -594,10 +594,10 @@ def test_a_grid_has_one_program_for_each_number_of_rows_though_a_seed_dies(plan,
     sweep = run(trial, grid, data, steps=40, seeds=2, evaluate_every=5, plan=plan, name="at")
     assert sweep.diverged_at.T.tolist() == [[4] * 7, [8, 13, 18, 23, 28, 33, -1]]
     assert (np.nan_to_num(sweep.metrics["loss"][:, 1], nan=2.0) == 2).all()
-    rows = [size[0] for size in sizes]
-    assert len(rows) == len(set(rows))
-    assert {size[1] for size in sizes} == {2}
-    assert set(rows) <= ({1, 2, 3} if plan.endswith("3") else {1, 2, 4, 7})
+    columns = [size[1] for size in sizes]
+    assert len(columns) == len(set(columns))
+    assert {size[0] for size in sizes} == {2}
+    assert set(columns) <= ({1, 2, 3} if plan.endswith("3") else {1, 2, 4, 7})
 
 
 # Patience with an allocation
