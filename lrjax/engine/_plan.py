@@ -74,6 +74,10 @@ def parse(call: str, value: Any) -> Plan | None:
       ValueError: If there is no such plan.
     """
     if isinstance(value, Plan):
+        width = value.width
+        fits = width is None or (type(width) is int and width >= 1)
+        if value.members not in (*_MEMBERS, "mapped", "lean") or value.steps not in _STEPS or not fits:
+            raise _check.fail(call, "plan", _EXPECTED, repr(value))
         return value
     if not isinstance(value, str):
         raise _check.fail_type(call, "plan", _EXPECTED, _check.describe(value))
@@ -82,7 +86,7 @@ def parse(call: str, value: Any) -> Plan | None:
     if value == "lean":
         return Plan("lean", lean=True, why="asked for")
     members, *rest = value.split("/")
-    width = rest.pop() if rest and rest[-1].isdigit() else None
+    width = rest.pop() if rest and rest[-1].isdecimal() else None
     steps = rest.pop() if rest else "scan"
     if members not in _MEMBERS or steps not in _STEPS or rest or (width and int(width) < 1):
         raise _check.fail(call, "plan", _EXPECTED, repr(value))

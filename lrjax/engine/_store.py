@@ -25,6 +25,7 @@ import math
 import os
 import re
 import shutil
+import threading
 import time
 import types
 import warnings
@@ -254,7 +255,7 @@ class _UnknownFormat(ValueError):
 
 def _import_orbax(call: str, argument: str) -> types.ModuleType:
     try:
-        with warnings.catch_warnings(), _silence():
+        with warnings.catch_warnings(), _silence(importing=True):
             warnings.simplefilter("ignore")
             import orbax.checkpoint as ocp
     except ImportError as error:
@@ -263,10 +264,16 @@ def _import_orbax(call: str, argument: str) -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Drops what Orbax logs: its warnings are for clusters, and its errors are raised besides."""
+def _silence(importing: bool = False) -> Iterator[None]:
+    """Drops what Orbax logs: its warnings are for clusters, and its errors are raised besides.
+
+    While Orbax is imported the records do not tell where they are from: all of this thread's are dropped.
+    """
+    thread = threading.get_ident()
 
     def is_foreign(record: logging.LogRecord) -> bool:
+        if importing:
+            return record.thread != thread
         return f"{os.sep}orbax{os.sep}checkpoint{os.sep}" not in record.pathname
 
     logger = logging.getLogger("absl")

@@ -294,7 +294,8 @@ class Training:
                 better = self.books.hold_out(who, int(self.books.step[who]), row, team.member.held_out_names)
                 if better and "best" in job.keep:
                     self.kept["best"][who] = team.crew.state(i)
-                if job.patience is not None and self.books.since_best[who] >= job.patience:
+                ends = self.books.step[who] == job.steps
+                if job.patience is not None and self.books.since_best[who] >= job.patience and not ends:
                     self.books.stop(who)
 
     def _decide(self, last: int) -> None:
