@@ -25,8 +25,8 @@ import math
 import os
 import re
 import shutil
-import threading
 import time
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -255,7 +255,7 @@ class _UnknownFormat(ValueError):
 
 def _import_orbax(call: str, argument: str) -> types.ModuleType:
     try:
-        with warnings.catch_warnings(), _silence(importing=True):
+        with warnings.catch_warnings(), _silence():
             warnings.simplefilter("ignore")
             import orbax.checkpoint as ocp
     except ImportError as error:
@@ -264,17 +264,13 @@ def _import_orbax(call: str, argument: str) -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def _silence(importing: bool = False) -> Iterator[None]:
-    """Drops what Orbax logs: its warnings are for clusters, and its errors are raised besides.
-
-    While Orbax is imported the records do not tell where they are from: all of this thread's are dropped.
-    """
-    thread = threading.get_ident()
+def _silence() -> Iterator[None]:
+    """Drops what Orbax logs: its warnings are for clusters, and its errors are raised besides."""
+    inside = f"{os.sep}orbax{os.sep}checkpoint{os.sep}"
 
     def is_foreign(record: logging.LogRecord) -> bool:
-        if importing:
-            return record.thread != thread
-        return f"{os.sep}orbax{os.sep}checkpoint{os.sep}" not in record.pathname
+        # Not the record's own path: it is absl's where "absl" was asked for before absl was imported.
+        return not any(inside in frame.f_code.co_filename for frame, _ in traceback.walk_stack(None))
 
     logger = logging.getLogger("absl")
     logger.addFilter(is_foreign)
