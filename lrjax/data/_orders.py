@@ -38,8 +38,10 @@ class Orders:
         kept = self._kept
         missing = [each for each in dict.fromkeys(wanted) if each not in kept]
         made = dict(zip(missing, self._made(missing), strict=True))
-        self._kept = {each: made[each] if each in made else kept[each] for each in wanted}
-        orders = [self._kept[each] for each in wanted]
+        self._kept = {
+            each: made[each] if each in made else kept[each] for each in wanted
+        }  # threads: set whole
+        orders = [made[each] if each in made else kept[each] for each in wanted]
         return np.stack(orders).reshape(len(seed_indices), len(epochs), self._examples)
 
     def _made(self, wanted: list[tuple[int, int]]) -> list[np.ndarray]:

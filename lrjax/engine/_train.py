@@ -18,6 +18,7 @@ import numpy as np
 from lrjax._keys import member_key
 from lrjax.data import Data
 from lrjax.engine import _choices, _compiling, _inspect, _plan, _points, _preflight
+from lrjax.engine._ahead import Ahead
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
 from lrjax.engine._carry import merge
@@ -58,7 +59,7 @@ class Training:
         self._checking = 0.0
         self._told_before = _compiling.seconds()
         self._retired: list[Programs] = []
-        self._chosen: tuple[Any, list[Any]] | None = None
+        self.ahead = Ahead(_pinned)
         self._interrupted = False
 
     # Before training.
@@ -397,10 +398,15 @@ class Training:
 
     def _selected(self, team: Team, step: int, stop: int) -> Callable[[int], Any]:
         """What the batches of a chunk are gathered from, by seed; padded to the longest chunk."""
-        wanted = (team.data, step, stop)
-        if self._chosen is None or self._chosen[0] != wanted:  # groups that share their data share this
-            self._chosen = (wanted, self._by_seed(team, step, stop))
-        each = self._chosen[1]
+
+        def make(step: int, stop: int) -> Callable[[], list[Any]]:
+            return lambda: self._by_seed(team, step, stop)
+
+        source = id(team.data)  # groups that share their data share this
+        each = self.ahead.get(source, (step, stop), make(step, stop))
+        after = self.clock.after(stop)
+        if team.data.on_device and after > stop:
+            self.ahead.expect(source, (stop, after), make(stop, after))
         return lambda seed: each[seed if team.batched else 0]
 
     def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
@@ -447,6 +453,7 @@ def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData
             return made[count]
 
         training.check()
+        stack.enter_context(training.ahead)
         stack.enter_context(_on_interrupt(training.interrupt))
         try:
             training.organise(threads)
