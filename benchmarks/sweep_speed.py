@@ -5,7 +5,8 @@ after member ("scan"); a jitted scan of the vmapped step ("scan(vmap)"); a jitte
 loop ("vmap"). All use the same trial, gather the same batches on the device, record the loss of every step
 and flag a loss that is not finite; the bare ones record and flag nothing. Every side runs in fresh
 processes, sides take turns, medians count. Compiling and probing are left out of the rates and are part of
-the totals. A side that is far slower than the fastest takes fewer steps; its total is extrapolated.
+the totals. A side that is far slower than the fastest takes fewer steps, its total is extrapolated, and
+if it is so at the first turn it takes no other.
 
 Run: python benchmarks/sweep_speed.py [--tasks digits wide] [--members 1 8 64] [--repeats 5] [--seconds 3]
 """
@@ -302,11 +303,15 @@ def measure_cell(
         for side, rate in about.items()
     }
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for repeat in range(options.repeats):
-        for side in SIDES if repeat % 2 == 0 else reversed(SIDES):
+    sides = list(SIDES)
+    for _ in range(options.repeats):
+        for side in sides:
             done = measure(side, task, members, taken[side], options)
             done["total"] += done["running"] * (steps / taken[side] - 1)
             runs[side].append(done)
+        fastest = max(done["rate"] for side, (done, *_) in runs.items() if side != "lrjax")
+        sides = [side for side in sides if side == "lrjax" or runs[side][0]["rate"] * _SLOW > fastest]
+        sides.reverse()
     cell = Cell(task, members, steps, runs)
     say(f"{' | '.join(cell.row())}; {runs['lrjax'][-1]['why']}")
     return cell
