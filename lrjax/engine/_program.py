@@ -83,7 +83,7 @@ class Programs:
         self.batched = batched
         self._unroll = _unrolled_steps(plan.steps, unit)
         self.any_count = jax.default_backend() == "cpu"  # a loop elsewhere asks the host for it
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled: dict[Any, Any] = {}
         self._replicated: dict[int, Any] = {}
         self._lock = threading.Lock()
 
@@ -138,6 +138,15 @@ class Programs:
         arguments = self._grid_arguments(arrays, numbers, selected, count)
         donated = (0,) if self.plan.lean else ()
         return self._call(("advance", size, static), self._grid(static), arguments, donated)
+
+    def bytes_moving(self, arrays: Arrays, numbers: Any, selected: Any, size: Any) -> int:
+        """Bytes that a grid's chunk takes beside its arguments, from their shapes and dtypes alone."""
+        static = None if self.any_count else self.length
+        key, data = ("advance", size, static), self.member.data.arrays
+        arguments = (arrays, numbers, data, selected, jnp.int32(self.length))
+        program = self._compiled.get(key) or self._compile(key, self._grid(static), arguments, ())
+        took = program.memory_analysis()
+        return took.temp_size_in_bytes + took.output_size_in_bytes - took.alias_size_in_bytes
 
     def evaluate(self, arrays: Arrays, held_out: HeldOut, name: str, size: Any) -> jax.Array:
         """Held-out metrics of a grid of members, `[rows, columns, metrics]`."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _choices, _compiling, _inspect, _plan, _points, _preflight
+from lrjax.engine import _choices, _compiling, _inspect, _memory, _plan, _points, _preflight
 from lrjax.engine._ahead import Ahead
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
@@ -32,6 +32,7 @@ from lrjax.engine._team import Team
 from lrjax.results import Plan, SweepData
 
 _LARGEST_CHUNK = 2**28  # bytes of indices or of batches made on the host that wait for their steps
+_SAFE = 0.5  # of the free memory: what can take no more than that is not looked at closely
 _PROBE = 0.5  # seconds of running that tell how fast a plan is
 _TELLING = 0.2  # seconds below which a run says more of what surrounds the steps
 _LONG_CHECK = 1.0  # seconds of checking after which it is reported
@@ -103,6 +104,8 @@ class Training:
                 plan = dataclasses.replace(stored[index], threads=min(stored[index].threads, setting.cores))
             if plan is None:
                 plan, team.crew = self._choose(team, setting, threads)
+            else:
+                plan = self._fitting(team, setting, plan)
             self.plans.append(plan)
             team.crew = team.crew or self._crew(team, plan, threads)
         self._take_up()
@@ -147,6 +150,26 @@ class Training:
             return Pool(programs, team.numbers, key, threads(plan.threads))
         return Grid(programs, team.numbers, key, len(team.points.members))
 
+    def _fitting(self, team: Team, setting: _plan.Setting, plan: Plan) -> Plan:
+        """A plan with as many members at a time as fit the memory, if all of them may be too many."""
+        room = _memory.free()
+        grid = not plan.alone and plan.steps == "scan" and plan.devices == 1 and not plan.lean
+        if room is None or not grid or plan.width is not None:
+            return plan
+        largest = setting.members * (3 * _memory.size_of(team.outline) + int(setting.findings.bytes))
+        if largest < _SAFE * room:
+            return plan
+        programs = Programs(team.member, plan, team.batched, self.clock.piece, self.clock.unit, None)
+        self._retired.append(programs)
+        size = (self.job.seeds, len(team.points.members))
+        selected = self._selected(team, 0, self.clock.after(0))(0)
+        numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
+        width = _memory.columns_that_fit(programs, team.outline, numbers, selected, size, room)
+        if width == size[1]:
+            return plan
+        why = f"{plan.why}; the memory that is free ({room / 2**30:.2g} GiB) holds {width} per seed at a time"
+        return dataclasses.replace(plan, width=width, why=why)
+
     def _choose(
         self, team: Team, setting: _plan.Setting, threads: Callable[[int], Threads]
     ) -> tuple[Plan, Pool | Grid]:
@@ -162,7 +185,7 @@ class Training:
         left = [self.job.steps - self.books.step[who] for who in team.ids(self.everyone())]
         member_steps = int(sum(left))
         guess = setting.seconds * member_steps / setting.cores
-        found, name = _plan.candidates(setting), None
+        found, name = [self._fitting(team, setting, p) for p in _plan.candidates(setting)], None
         if _plan.worth_measuring(found, guess):
             text = _step_text(team)
             name = _choices.key(text, setting.members, setting.seeds, setting.cores, team.batched)
