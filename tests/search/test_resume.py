@@ -18,13 +18,18 @@ import pytest
 import lrjax
 
 # A script that trains, with checkpoints after every chunk, and a print when it is done. The sleep makes
-# chunks long enough to be hit.
+# chunks long enough to be hit; from the second chunk on it waits for a file, if it is told of one.
 SCRIPT = """
-import sys, time
-import jax.numpy as jnp, numpy as np
-import lrjax
+import itertools, os, sys, time
 from tests.search.test_resume import {function} as sweep
-sweep(sys.argv[1], on_chunk=lambda run: time.sleep(0.02))
+chunks = itertools.count()
+def pause(run):
+    time.sleep(0.02)
+    if next(chunks) and sys.argv[2:]:
+        end = time.monotonic() + 60
+        while not os.path.exists(sys.argv[2]) and time.monotonic() < end:
+            time.sleep(0.01)
+sweep(sys.argv[1], on_chunk=pause)
 print("done")
 """
 RATES = [0.01, 0.1, 0.3, 30.0]
@@ -108,11 +113,11 @@ def assert_same(a, b):
                 np.testing.assert_array_equal(x, y)
 
 
-def start(function, directory):
+def start(function, directory, *wait_for):
     script = SCRIPT.format(function=function)
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-c", script, str(directory)],
+        [sys.executable, "-c", script, str(directory), *map(str, wait_for)],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -149,9 +154,10 @@ def test_killed_at_random_instants_it_ends_like_one_that_was_not(tmp_path, funct
 
 
 def test_ctrl_c_ends_the_chunk_stores_and_says_how_to_go_on(tmp_path):
-    process = start("sweep", tmp_path / "run")
+    process = start("sweep", tmp_path / "run", tmp_path / "interrupted")
     run_until_first_checkpoint(process, tmp_path / "run")
     process.send_signal(signal.SIGINT)
+    (tmp_path / "interrupted").touch()
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert output == "done\n"
