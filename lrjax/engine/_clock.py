@@ -7,6 +7,8 @@ import math
 from typing import NamedTuple
 
 _SECONDS = 1.0  # that a chunk of all members should take
+_OWN_SECONDS = 0.1  # that a member's part of it should take: calling a program and moving a state cost too
+_MOST_SECONDS = 5.0  # that a chunk may take for the sake of that
 _SHORTEST, _LONGEST = 10, 20_000  # steps
 
 
@@ -38,9 +40,21 @@ class Clock(NamedTuple):
         return functools.reduce(math.gcd, lengths)
 
 
-def clock(steps: int, every: int, seconds_per_step: float, most: int | None = None) -> Clock:
-    """The clock of a sweep whose members together take so long for a step; `most` bounds a chunk."""
-    longest = int(min(max(_SECONDS / max(seconds_per_step, 1e-9), _SHORTEST), _LONGEST))
+def clock(
+    steps: int, every: int, seconds_per_step: float, members: int, cores: int, most: int | None = None
+) -> Clock:
+    """The clock of a sweep.
+
+    Args:
+      steps: The last step.
+      every: Steps between evaluations.
+      seconds_per_step: What a step of all members together takes.
+      members: How many there are.
+      cores: How many of them may run at the same time.
+      most: Steps of a chunk at most, or None.
+    """
+    wanted = min(max(_SECONDS, _OWN_SECONDS * members / cores), _MOST_SECONDS)
+    longest = int(min(max(wanted / max(seconds_per_step, 1e-9), _SHORTEST), _LONGEST))
     longest = max(1, min(longest, most or longest))
     every = min(every, steps)
     pieces = -(-every // longest)

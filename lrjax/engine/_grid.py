@@ -84,7 +84,7 @@ class Grid:
         if member in self._loose:
             return self._loose[member]
         block, row, column = next((b, r, c) for b in self._blocks for r, c, i in b.cells if i == member)
-        return _on_one_device([x[row, column] for x in block.arrays])
+        return self._cell(block, row, column)
 
     def drop(self, ids: Sequence[Id]) -> None:
         """Forgets members; their places stay until the others move together."""
@@ -144,21 +144,20 @@ class Grid:
         for r, c, i in block.cells:
             own = metrics[r, c]
             if chunk.still_at is not None and not good[r, c]:
-                state = _on_one_device([x[r, c] for x in chunk.arrays])
+                state = _on_one_device(_picked(chunk.arrays, r, c))
                 at = int(chunk.still_at[r, c])
                 outcomes[i] = _replay.stood_still(programs, state, self._number(i), by_seed[r], own, at)
             elif _replay.healthy(own, good[r, c], loss):
                 outcomes[i] = Outcome(own, None)
             else:
-                start = _on_one_device([x[r, c] for x in block.arrays])
+                start = self._cell(block, r, c)
                 ends[r, c], outcomes[i] = _replay.settle(programs, start, self._number(i), by_seed[r], count)
         return block._replace(arrays=self._written(chunk.arrays, ends))
 
     def _written(self, arrays: Arrays, ends: Mapping[tuple[int, int], Arrays]) -> Arrays:
         """A grid's arrays with other states at some of its places."""
-        for place, end in ends.items():
-            new = self.programs.replicate(end)
-            arrays = [x.at[place].set(y) for x, y in zip(arrays, new, strict=True)]
+        for (row, column), end in ends.items():
+            arrays = _put(arrays, row, column, self.programs.replicate(end))
         return arrays
 
     def _arrange(self, ids: Sequence[Id]) -> None:
@@ -170,33 +169,35 @@ class Grid:
         ]:
             return
         place: dict[Id, int] = {}
-        sources: list[Arrays] = []
+        blocks: list[Arrays] = []
         offset = 0
         for block in self._blocks:
             rows, columns = block.size
-            sources.append([x.reshape(rows * columns, *x.shape[2:]) for x in _on_one_device(block.arrays)])
+            blocks.append(_on_one_device(block.arrays))
             place |= {i: offset + r * columns + c for r, c, i in block.cells}
             offset += rows * columns
-        wanted_loose = [i for i in ids if i in self._loose]
-        if wanted_loose:
-            sources.append(
-                [jnp.stack(xs) for xs in zip(*(self._loose[i] for i in wanted_loose), strict=True)]
-            )
-            place |= {i: offset + n for n, i in enumerate(wanted_loose)}
-        pooled = [jnp.concatenate(xs) for xs in zip(*sources, strict=True)]
-        loose = {i: x for i, x in self._loose.items() if i not in place}
-        loose |= {i: [x[place[i]] for x in pooled] for i in standing - set(ids)}
-        self._blocks = [self._block(layout, pooled, place) for layout in layouts]
-        self._loose = loose
+        loose = [i for i in ids if i in self._loose]
+        place |= {i: offset + n for n, i in enumerate(loose)}
+        sources = (blocks, [self._loose[i] for i in loose])
+        going = standing - set(ids)
+        self._loose = {i: x for i, x in self._loose.items() if i not in place}
+        for block in self._blocks:
+            self._loose |= {i: self._cell(block, r, c) for r, c, i in block.cells if i in going}
+        self._blocks = [self._block(layout, sources, place) for layout in layouts]
 
-    def _block(self, layout: list[list[Id | None]], pooled: Arrays, place: Mapping[Id, int]) -> _Block:
+    def _block(
+        self, layout: list[list[Id | None]], sources: tuple[list[Arrays], list[Arrays]], place: Mapping[Id, int]
+    ) -> _Block:
         spare = [_stand_in(layout, r) for r in range(len(layout))]
         filled = [[spare[r] if i is None else i for i in row] for r, row in enumerate(layout)]
-        index = jnp.asarray([[place[i] for i in row] for row in filled])
+        index = np.array([[place[i] for i in row] for row in filled], np.int32)
         positions = np.array([[i[0] for i in row] for row in filled])
         numbers = {name: jnp.asarray(values[positions]) for name, values in self._numbers.items()}
-        arrays = [x[index] for x in pooled]
+        arrays = _gathered(*sources, index)
         return _Block(layout, self.programs.place(arrays), self.programs.place(numbers))
+
+    def _cell(self, block: _Block, row: int, column: int) -> Arrays:
+        return _on_one_device(_picked(block.arrays, row, column))
 
     def _layouts(self, ids: Sequence[Id]) -> list[list[list[Id | None]]]:
         """Who stands where: each seed's members in their order, from the left."""
@@ -235,6 +236,29 @@ def ladder(widest: int, most: int | None, devices: int) -> list[int]:
         width = -(-width // 2)
         rungs.add(-(-width // devices) * devices)
     return sorted(rungs)
+
+
+# Each is one program: leaf by leaf, compiling would take longer than many a chunk of training.
+
+
+@jax.jit
+def _picked(arrays: Arrays, row: Any, column: Any) -> Arrays:
+    """One member's arrays out of a grid's."""
+    return [x[row, column] for x in arrays]
+
+
+@jax.jit
+def _put(arrays: Arrays, row: Any, column: Any, new: Arrays) -> Arrays:
+    """A grid's arrays with one member's replaced."""
+    return [x.at[row, column].set(y) for x, y in zip(arrays, new, strict=True)]
+
+
+@jax.jit
+def _gathered(blocks: list[Arrays], loose: list[Arrays], index: Any) -> Arrays:
+    """A grid made of members that stand in others, row by row, or in none, by their number among all."""
+    flat = [[x.reshape(-1, *x.shape[2:]) for x in arrays] for arrays in blocks]
+    flat += [[x[None] for x in arrays] for arrays in loose]
+    return [jnp.concatenate(xs)[index] for xs in zip(*flat, strict=True)]
 
 
 def _on_one_device(arrays: Arrays) -> Arrays:

@@ -91,8 +91,8 @@ class Training:
         settings = [self._setting(team) for team in self.teams]
         asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
         per_step = sum(s.seconds * s.members / s.cores for s in settings)
-        most = min(_longest_in_memory(team, job) for team in self.teams)
-        self.clock = clock(job.steps, job.evaluate_every, per_step, most)
+        members, most = sum(s.members for s in settings), min(_longest_in_memory(t, job) for t in self.teams)
+        self.clock = clock(job.steps, job.evaluate_every, per_step, members, _plan.cores(), most)
         stored = None
         if self.archive is not None and self.archive.clock() is not None:
             before = self.archive.clock()

@@ -199,9 +199,8 @@ def sweep(
       seeds: Members per point, >= 1.
       evaluate_on: Held-out data to choose by: arrays with a leading example axis, or
         `lrjax.batches` of them. Scored over one unshuffled epoch, weighted by examples.
-      evaluate_every: Updates between evaluations, >= 1; None for about 20 of them, or 16
-        with an allocation. There is always
-        one before the first update and one after the last.
+      evaluate_every: Updates between evaluations, >= 1; None for about 20 of them, or 16 with an
+        allocation. There is always one before the first update and one after the last.
       test_on: Data to report on, like `evaluate_on`; scored once, after the last update.
       record_every: Steps between recorded training metrics, >= 1; None for every step up to 2,000
         records.
@@ -266,7 +265,9 @@ def sweep(
     if order not in ("per-seed", "shared"):
         raise _check.fail(call, "order", "'per-seed' or 'shared'", repr(order))
     source, of_data = _source(data, points, steps)
-    evaluations = _EVALUATIONS if allocation is None else _EVALUATIONS_TO_ALLOCATE
+    evaluations = _EVALUATIONS_TO_ALLOCATE if allocation is not None else _EVALUATIONS
+    if allocation is None and evaluate_on is None:
+        evaluations = 1  # there is nothing to stop for
     asked = (evaluate_every, record_every)
     evaluate_every = _interval("evaluate_every", evaluate_every, -(-steps // evaluations))
     record_every = _interval("record_every", record_every, -(-steps // _MOST_RECORDS))
