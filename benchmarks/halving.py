@@ -11,13 +11,6 @@ Run: python benchmarks/halving.py [--cases adam adam-wide sgd-wide] [--steps 400
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
-import platform
-import statistics
-import subprocess
-import sys
 from typing import Any
 
 CASES = {"adam": ("adam", 1e-5, 1.0), "adam-wide": ("adam", 1e-7, 1e3), "sgd-wide": ("sgd", 1e-6, 1e3)}

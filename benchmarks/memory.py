@@ -80,6 +80,7 @@ class Gauge:
 
     @property
     def taken(self) -> int:
+        """Bytes over what was there before."""
         return self.most - self.before
 
     def _watch(self) -> None:

@@ -2,8 +2,9 @@
 
 Peers: a jitted step in a Python loop, member after member ("loop"); a jitted scan over all steps, member
 after member ("scan"); a jitted scan of the vmapped step ("scan(vmap)"); a jitted vmapped step in a Python
-loop ("vmap"). All use the same trial, gather the same batches on the device, record the loss of every step
-and flag a loss that is not finite; the bare ones record and flag nothing. Every side runs in fresh
+loop ("vmap"). All use the same trial, gather the same batches on the device, record the metrics of every
+step and flag a loss that is not finite; the bare ones record and flag nothing. Making the orders of the
+examples, the same for all, is part of running. Every side runs in fresh
 processes, sides take turns, medians count. Compiling and probing are left out of the rates and are part of
 the totals. A side that is far slower than the fastest takes fewer steps, its total is extrapolated, and
 if it is so at the first turn it takes no other.
@@ -121,7 +122,7 @@ def run_peer(task: str, members: int, steps: int, peer: str, bare: bool) -> dict
 
     trial, data = load(task)
     began = time.perf_counter()
-    indices = jax.block_until_ready(data.schedule(0, steps, (0,))[:, 0])
+    indices = jnp.asarray(np.broadcast_to(data.schedule(0, 1, (0,))[:, 0], (steps, data.batch_size)))
     arrays, key = data.arrays, jax.random.key(0)
     vmapped = "vmap" in peer
     per_step = not peer.startswith("scan")
@@ -132,24 +133,24 @@ def run_peer(task: str, members: int, steps: int, peer: str, bare: bool) -> dict
     def update(member: Any, batch: Any, rate: Any) -> tuple[Any, Any]:
         state, failed = member
         metrics, state = trial.update(state, batch, {"learning_rate": rate})
-        return (state, ()) if bare else (state, failed | ~jnp.isfinite(metrics["loss"])), (
-            () if bare else metrics["loss"]
-        )
+        if bare:
+            return (state, ()), ()
+        return (state, failed | ~jnp.isfinite(metrics["loss"])), jnp.stack(list(metrics.values()))
 
     start = jax.vmap(start) if vmapped else start
     update = jax.vmap(update, (0, None, 0)) if vmapped else update
 
     def one_step(carry: Any, rate: Any, arrays: Any, indices: Any) -> tuple[Any, Any]:
         member, t = carry
-        member, loss = update(member, data.gather(arrays, indices[t]), rate)
-        return (member, t + 1), loss
+        member, metrics = update(member, data.gather(arrays, indices[t]), rate)
+        return (member, t + 1), metrics
 
     def all_steps(carry: Any, rate: Any, arrays: Any, indices: Any) -> tuple[Any, Any]:
         def body(member: Any, chosen: Any) -> tuple[Any, Any]:
             return update(member, data.gather(arrays, chosen), rate)
 
-        member, losses = jax.lax.scan(body, carry[0], indices)
-        return (member, carry[1]), losses
+        member, metrics = jax.lax.scan(body, carry[0], indices)
+        return (member, carry[1]), metrics
 
     rate_list = [np.float32(rate) for rate in rates(members)]
     each = [jnp.asarray(rate_list)] if vmapped else [jnp.asarray(rate) for rate in rate_list]
@@ -159,20 +160,21 @@ def run_peer(task: str, members: int, steps: int, peer: str, bare: bool) -> dict
     program = jax.jit(one_step if per_step else all_steps).lower(*arguments).compile()
 
     running = time.perf_counter()
+    indices = jnp.asarray(data.schedule(0, steps, (0,))[:, 0])
     results = []
     for rate in each:
-        carry, losses = (make(rate), zero), []
+        carry, recorded = (make(rate), zero), []
         for _ in range(steps if per_step else 1):
-            carry, loss = program(carry, rate, arrays, indices)
+            carry, metrics = program(carry, rate, arrays, indices)
             if not bare:
-                losses.append(loss)
-        results.append((carry[0] if bare else carry[0][1], losses))
+                recorded.append(metrics)
+        results.append((carry[0] if bare else carry[0][1], recorded))
     if bare:
         jax.block_until_ready(results)
     else:
         measured = jax.device_get(results)
-        losses = [np.stack(losses) if per_step else losses[0] for _, losses in measured]
-        assert sum(x.size for x in losses) == members * steps
+        curves = [np.stack(recorded) if per_step else recorded[0] for _, recorded in measured]
+        assert sum(x[..., 0].size for x in curves) == members * steps
         assert not any(np.any(failed) for failed, _ in measured)
     ended = time.perf_counter()
     return {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 _SECONDS = 1.0  # that a chunk of all members should take
 _OWN_SECONDS = 0.1  # that a member's part of it should take: calling a program and moving a state cost too
 _MOST_SECONDS = 5.0  # that a chunk may take for the sake of that
-_SHORTEST, _LONGEST = 10, 20_000  # steps
+_SHORTEST, _LONGEST = 10, 100_000  # steps
 
 
 class Clock(NamedTuple):

@@ -186,7 +186,10 @@ class Grid:
         self._blocks = [self._block(layout, sources, place) for layout in layouts]
 
     def _block(
-        self, layout: list[list[Id | None]], sources: tuple[list[Arrays], list[Arrays]], place: Mapping[Id, int]
+        self,
+        layout: list[list[Id | None]],
+        sources: tuple[list[Arrays], list[Arrays]],
+        place: Mapping[Id, int],
     ) -> _Block:
         spare = [_stand_in(layout, r) for r in range(len(layout))]
         filled = [[spare[r] if i is None else i for i in row] for r, row in enumerate(layout)]

@@ -31,6 +31,7 @@ _PER_OPERATION, _PER_FLOP, _PER_BYTE = 0.01e-6, 1 / 100e9, 1 / 300e9
 _SMALL = 8e-6  # seconds per step below which operations' overhead is what a step costs
 _MOST_UNROLLED = 16  # members
 _LONG = 4.0  # seconds below which nothing is measured
+PROBE = 0.5  # seconds of running that tell how fast a plan is
 _REPAYS = 6.0  # a job must take so many times as long as choosing
 
 
@@ -160,7 +161,8 @@ def worth_measuring(found: Sequence[Plan], guess: float) -> bool:
 
 def choose(
     found: Sequence[Plan],
-    measure: Callable[[Plan], tuple[float, float]],
+    measure: Callable[[Plan, float | None], tuple[float, float]],
+    members: int,
     member_steps: int,
     guess: float,
     report: Callable[[str], None],
@@ -169,7 +171,9 @@ def choose(
 
     Args:
       found: The candidates, the likeliest first.
-      measure: Seconds per member-step of a plan, and seconds that compiling it took.
+      measure: Seconds per member-step of a plan, and seconds that compiling it took; told what another
+        plan takes per member-step, if one has been measured.
+      members: Members of the group.
       member_steps: Member-steps of the job.
       guess: Seconds that all of them may take.
       report: Told what is being done.
@@ -180,15 +184,16 @@ def choose(
         why = f"{found[0].why}; the job is too short for measuring others to be repaid"
         return dataclasses.replace(found[0], why=why)
     report("compiling")
-    seconds, compiling = measure(found[0])
+    seconds, compiling = measure(found[0], None)
     measured = {str(found[0]): seconds}
     running = seconds * member_steps
-    if running < _REPAYS * (len(found) - 1) * max(compiling, 0.2):
+    trying = max(compiling, 0.2) + max(PROBE, seconds * members)  # seconds, for each of the others
+    if running < _REPAYS * (len(found) - 1) * trying:
         why = f"{found[0].why}; trying others would not be repaid in the {running:.2g} s the job takes"
         return dataclasses.replace(found[0], why=why, measured=measured)
     for plan in found[1:]:
         report("probing")
-        measured[str(plan)] = measure(plan)[0]
+        measured[str(plan)] = measure(plan, seconds)[0]
     best = min(found, key=lambda plan: measured[str(plan)])
     return dataclasses.replace(best, why=f"{best.why}; measured the fastest", measured=measured)
 

@@ -33,7 +33,6 @@ from lrjax.results import Plan, SweepData
 
 _LARGEST_CHUNK = 2**28  # bytes of indices or of batches made on the host that wait for their steps
 _SAFE = 0.5  # of the free memory: what can take no more than that is not looked at closely
-_PROBE = 0.5  # seconds of running that tell how fast a plan is
 _TELLING = 0.2  # seconds below which a run says more of what surrounds the steps
 _LONG_CHECK = 1.0  # seconds of checking after which it is reported
 
@@ -178,9 +177,9 @@ class Training:
 
         crews: dict[str, Pool | Grid] = {}
 
-        def measure(plan: Plan) -> tuple[float, float]:
+        def measure(plan: Plan, about: float | None) -> tuple[float, float]:
             crew = crews[str(plan)] = self._crew(team, plan, threads)
-            return _measure(crew, ids, self._selected(team, 0, self.clock.after(0)), self.clock)
+            return _measure(crew, ids, self._selected(team, 0, self.clock.after(0)), self.clock, about)
 
         left = [self.job.steps - self.books.step[who] for who in team.ids(self.everyone())]
         member_steps = int(sum(left))
@@ -192,7 +191,7 @@ class Training:
             earlier = _choices.recall(name)
             if earlier is not None:
                 return earlier, self._crew(team, earlier, threads)
-        chosen = _plan.choose(found, measure, member_steps, guess, self._tell)
+        chosen = _plan.choose(found, measure, setting.members, member_steps, guess, self._tell)
         if name is not None and len(chosen.measured) == len(found):
             _choices.remember(name, chosen)
         if crews:
@@ -526,17 +525,26 @@ def _step_text(team: Team) -> str:
 
 
 def _measure(
-    crew: Pool | Grid, ids: Sequence[tuple[int, int]], selected: Callable[[int], Any], clock: Clock
+    crew: Pool | Grid,
+    ids: Sequence[tuple[int, int]],
+    selected: Callable[[int], Any],
+    clock: Clock,
+    about: float | None,
 ) -> tuple[float, float]:
-    """Seconds per member-step of a plan, and seconds that compiling it took."""
+    """Seconds per member-step of a plan, and seconds that compiling it took.
+
+    `about` is what another plan takes per member-step, if that is known: large steps are tried few times.
+    """
     if isinstance(crew, Pool):
         ids = ids[: 2 * crew.programs.plan.threads]
     crew.start(ids)
     programs, whole = crew.programs, clock.after(0)
     compiled = programs.seconds_compiling
-    count = min(clock.unit * max(1, 10 // clock.unit), whole) if programs.any_count else whole
+    unit = clock.unit if programs.plan.steps == "unrolled" else 1
+    steps = 10 if about is None else min(10, int(_plan.PROBE / (about * len(ids))))
+    count = min(unit * max(1, steps // unit), whole) if programs.any_count else whole
     took: list[float] = []  # seconds per member-step
-    while len(took) < 4 and sum(took) * count * len(ids) < _PROBE:
+    while len(took) < 4 and sum(took) * count * len(ids) < _plan.PROBE:
         began, before = time.perf_counter(), programs.seconds_compiling
         crew.rehearse(ids, selected, count)
         seconds = time.perf_counter() - began - (programs.seconds_compiling - before)
