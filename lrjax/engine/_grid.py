@@ -7,6 +7,7 @@ are compiled. What fills up a grid is trained for nothing.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -41,7 +42,11 @@ class _Block(NamedTuple):
 class Grid:
     """The members of a group, in blocks; the same calls as those of `Pool`.
 
-    Every call changes all its members or, if it is interrupted, none.
+    Every call changes all its members or, if it is interrupted, none; but see `Pool` on lean plans.
+
+    Attributes:
+      programs: What they run.
+      torn: Whether an interrupted call has left members without a state.
     """
 
     def __init__(
@@ -52,13 +57,14 @@ class Grid:
         widest: int,
     ) -> None:
         self.programs = programs
+        self.torn = False
         self._numbers = numbers
         self._keys = keys
         devices = 1 if programs.mesh is None else programs.mesh.size
         self._ladder = ladder(widest, programs.plan.width, devices)
         self._seeds: list[int] = []  # one for each row
         self._blocks: list[_Block] = []
-        self._loose: dict[Id, Arrays] = {}  # members that stand in no block
+        self._loose: dict[Id, Arrays | None] = {}  # members that stand in no block; None at step 0
 
     def renumber(self, numbers: Mapping[str, np.ndarray]) -> None:
         """Gives members their hyperparameters that are numbers, `[points]`; none may stand in a block."""
@@ -72,7 +78,7 @@ class Grid:
     def start(self, ids: Sequence[Id]) -> None:
         """Puts members to step 0."""
         self._forget(ids)
-        self._loose |= {i: self.programs.start(self._keys(i[1]), self._number(i)) for i in ids}
+        self._loose |= dict.fromkeys(ids)
 
     def put(self, states: Mapping[Id, Arrays]) -> None:
         """Puts members to given states."""
@@ -82,7 +88,7 @@ class Grid:
     def state(self, member: Id) -> Arrays:
         """A member's state."""
         if member in self._loose:
-            return self._loose[member]
+            return self._own(member)
         block, row, column = next((b, r, c) for b in self._blocks for r, c, i in b.cells if i == member)
         return self._cell(block, row, column)
 
@@ -94,7 +100,9 @@ class Grid:
         """Trains members for `count` steps; `selected(seed)` is what a seed's batches are gathered from."""
         self._arrange(ids)
         outcomes: dict[Id, Outcome] = {}
+        self.torn = self.programs.plan.lean
         self._blocks = [self._advance(block, selected, count, outcomes) for block in self._blocks]
+        self.torn = False
         return outcomes
 
     def rehearse(self, ids: Sequence[Id], selected: Callable[[int], Any], count: int) -> None:
@@ -178,7 +186,12 @@ class Grid:
             offset += rows * columns
         loose = [i for i in ids if i in self._loose]
         place |= {i: offset + n for n, i in enumerate(loose)}
-        sources = (blocks, [self._loose[i] for i in loose])
+        if not blocks:
+            self.torn = True  # members are let go of one by one
+            self._blocks = [self._new_block(layout) for layout in layouts]
+            self.torn = False
+            return
+        sources = (blocks, [self._own(i) for i in loose])
         going = standing - set(ids)
         self._loose = {i: x for i, x in self._loose.items() if i not in place}
         for block in self._blocks:
@@ -191,13 +204,37 @@ class Grid:
         sources: tuple[list[Arrays], list[Arrays]],
         place: Mapping[Id, int],
     ) -> _Block:
-        spare = [_stand_in(layout, r) for r in range(len(layout))]
-        filled = [[spare[r] if i is None else i for i in row] for r, row in enumerate(layout)]
+        """A block of members out of others, and of none, by their number among all."""
+        filled = _filled(layout)
         index = np.array([[place[i] for i in row] for row in filled], np.int32)
+        return self._placed(layout, filled, _gathered(*sources, index))
+
+    def _new_block(self, layout: list[list[Id | None]]) -> _Block:
+        """A block of members that stand in none; never are all of them there twice."""
+        filled = _filled(layout)
+        places: dict[Id, list[tuple[int, int]]] = {}
+        for r, row in enumerate(filled):
+            for c, i in enumerate(row):
+                places.setdefault(i, []).append((r, c))
+        arrays: Arrays | None = None
+        for i, cells in places.items():
+            own = self._own(i)
+            arrays = _room(own, len(filled), len(filled[0])) if arrays is None else arrays
+            for row, column in cells:
+                arrays = _put(arrays, row, column, own)
+            self._loose.pop(i)
+        assert arrays is not None
+        return self._placed(layout, filled, arrays)
+
+    def _placed(self, layout: list[list[Id | None]], filled: list[list[Id]], arrays: Arrays) -> _Block:
         positions = np.array([[i[0] for i in row] for row in filled])
         numbers = {name: jnp.asarray(values[positions]) for name, values in self._numbers.items()}
-        arrays = _gathered(*sources, index)
         return _Block(layout, self.programs.place(arrays), self.programs.place(numbers))
+
+    def _own(self, member: Id) -> Arrays:
+        """The state of a member that stands in no block."""
+        arrays = self._loose[member]
+        return self.programs.start(self._keys(member[1]), self._number(member)) if arrays is None else arrays
 
     def _cell(self, block: _Block, row: int, column: int) -> Arrays:
         return _on_one_device(_picked(block.arrays, row, column))
@@ -250,9 +287,9 @@ def _picked(arrays: Arrays, row: Any, column: Any) -> Arrays:
     return [x[row, column] for x in arrays]
 
 
-@jax.jit
+@functools.partial(jax.jit, donate_argnums=0)
 def _put(arrays: Arrays, row: Any, column: Any, new: Arrays) -> Arrays:
-    """A grid's arrays with one member's replaced."""
+    """A grid's arrays with one member's replaced, in place."""
     return [x.at[row, column].set(y) for x, y in zip(arrays, new, strict=True)]
 
 
@@ -264,9 +301,21 @@ def _gathered(blocks: list[Arrays], loose: list[Arrays], index: Any) -> Arrays:
     return [jnp.concatenate(xs)[index] for xs in zip(*flat, strict=True)]
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _room(arrays: Arrays, rows: int, columns: int) -> Arrays:
+    """A grid of states like one member's, to be written into."""
+    return [jnp.broadcast_to(x, (rows, columns, *x.shape)) for x in arrays]
+
+
 def _on_one_device(arrays: Arrays) -> Arrays:
     """Arrays that may be laid out over a mesh, on the first device."""
     return [x if len(x.devices()) == 1 else jax.device_put(x, jax.devices()[0]) for x in arrays]
+
+
+def _filled(layout: list[list[Id | None]]) -> list[list[Id]]:
+    """Who stands where once nothing is left free."""
+    spare = [_stand_in(layout, r) for r in range(len(layout))]
+    return [[spare[r] if i is None else i for i in row] for r, row in enumerate(layout)]
 
 
 def _stand_in(layout: list[list[Id | None]], row: int) -> Id:

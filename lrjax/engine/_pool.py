@@ -55,7 +55,13 @@ class Threads:
 class Pool:
     """The members of a group, each on its own.
 
-    Every call changes all its members or, if it is interrupted, none.
+    Every call changes all its members or, if it is interrupted, none. The exception is `advance` of a lean
+    plan, which gives up a member's state before as soon as there is the one after: what is then left is of
+    no use.
+
+    Attributes:
+      programs: What they run.
+      torn: Whether an interrupted call has left members at different steps.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Pool:
         threads: Threads,
     ) -> None:
         self.programs = programs
+        self.torn = False
         self.renumber(numbers)
         self._keys = keys
         self._threads = threads
@@ -101,6 +108,8 @@ class Pool:
 
     def advance(self, ids: Sequence[Id], selected: Callable[[int], Any], count: int) -> dict[Id, Outcome]:
         """Trains members for `count` steps; `selected(seed)` is what a seed's batches are gathered from."""
+        if self.programs.plan.lean:
+            return self._advance_one_by_one(ids, selected, count)
         done = self._run(ids, selected, count)
         self._states |= {i: arrays for i, (arrays, _) in done.items()}
         return {i: outcome for i, (_, outcome) in done.items()}
@@ -112,18 +121,34 @@ class Pool:
     def _run(
         self, ids: Sequence[Id], selected: Callable[[int], Any], count: int
     ) -> dict[Id, tuple[Arrays, Outcome]]:
-        loss = self.programs.member.names.index("loss")
-
         def member(i: Id) -> tuple[Arrays, Outcome]:
-            start, numbers, chosen = self._states[i], self._numbers[i[0]], selected(i[1])
-            chunk = self.programs.advance_alone(start, numbers, chosen, count)
-            metrics = np.asarray(chunk.metrics)[:count]
-            if _replay.healthy(metrics, chunk.good, loss):
-                return chunk.arrays, Outcome(metrics, None)
-            again = chunk if self.programs.plan.steps == "scan" else None
-            return _replay.settle(self.programs, start, numbers, chosen, count, again)
+            return self._member(i, selected, count)
 
         return dict(zip(ids, self._threads.map(member, ids), strict=True))
+
+    def _advance_one_by_one(
+        self, ids: Sequence[Id], selected: Callable[[int], Any], count: int
+    ) -> dict[Id, Outcome]:
+        """Trains members and lets go of each one's state before as soon as it can."""
+
+        def member(i: Id) -> Outcome:
+            self._states[i], outcome = self._member(i, selected, count)
+            return outcome
+
+        self.torn = True
+        outcomes = self._threads.map(member, ids)
+        self.torn = False
+        return dict(zip(ids, outcomes, strict=True))
+
+    def _member(self, i: Id, selected: Callable[[int], Any], count: int) -> tuple[Arrays, Outcome]:
+        loss = self.programs.member.names.index("loss")
+        start, numbers, chosen = self._states[i], self._numbers[i[0]], selected(i[1])
+        chunk = self.programs.advance_alone(start, numbers, chosen, count)
+        metrics = np.asarray(chunk.metrics)[:count]
+        if _replay.healthy(metrics, chunk.good, loss):
+            return chunk.arrays, Outcome(metrics, None)
+        again = chunk if self.programs.plan.steps == "scan" else None
+        return _replay.settle(self.programs, start, numbers, chosen, count, again)
 
     def evaluate(self, ids: Sequence[Id], held_out: HeldOut, name: str) -> np.ndarray:
         """Held-out metrics, `[members, metrics]`."""

@@ -231,7 +231,8 @@ class Training:
 
     def stop(self) -> None:
         """Stores where members stand, and marks those that could have trained on."""
-        if self.archive is not None:
+        torn = any(team.crew is not None and team.crew.torn for team in self.teams)
+        if self.archive is not None and not torn:
             self.archive.save(self, now=True)
         self.books.interrupt()
 

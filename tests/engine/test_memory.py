@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import lrjax
-from lrjax.engine import _memory
+from lrjax.engine import _memory, _plan
+from lrjax.engine._program import Programs
 
 RATES = [0.01 * (i + 1) for i in range(8)]
 WIDE = 4096
@@ -74,3 +75,46 @@ def test_free_memory_is_the_devices_or_the_hosts(monkeypatch, tmp_path):
         assert _memory.free() == 600_000
         (tmp_path / "memory.max").write_text("max\n")
         assert _memory.free() > 2**20
+
+
+def most_states(plan, monkeypatch):
+    """The most states that are held before any call of a program that trains, in numbers of members."""
+    wide, found = WIDE + 8, []
+    trial = lrjax.trial(lambda key: jax.random.normal(key, (wide,)), loss, lrjax.sgd)
+
+    def counting(method):
+        def call(*arguments):
+            live = [x.size for x in jax.live_arrays() if x.shape[-1:] == (wide,)]
+            found.append(sum(live) / wide)
+            return method(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("advance", "advance_alone"):
+            patch.setattr(Programs, name, counting(getattr(Programs, name)))
+        rates = {"learning_rate": RATES}
+        lrjax.sweep(trial, rates, data(), steps=20, evaluate_every=5, plan=plan, progress=False)
+    return max(found)
+
+
+def test_states_are_held_once_and_lean_plans_hold_no_others(monkeypatch):
+    assert most_states("vmap", monkeypatch) == len(RATES)
+    assert most_states("sequential", monkeypatch) == 2 * len(RATES) - 1  # before the last one of a chunk
+    assert most_states(lrjax.results.Plan("sequential", lean=True), monkeypatch) == len(RATES)
+
+
+def test_trying_a_large_step_takes_few_of_them():
+    """A plan is tried only where its compiling and one step of all members are repaid."""
+    asked = []
+
+    def measure(plan, about):
+        asked.append((str(plan), about))
+        return 0.01, 1.0
+
+    found = [lrjax.results.Plan("pool"), lrjax.results.Plan("vmap")]
+    for members, steps, tried in ((100, 1000, 1), (100, 1500, 2), (1000, 1500, 1), (1000, 7000, 2)):
+        asked.clear()
+        _plan.choose(found, measure, members, steps, 100.0, lambda text: None)
+        assert len(asked) == tried, (members, steps)
+    assert asked == [("pool/scan", None), ("vmap/scan", 0.01)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 import lrjax
+from lrjax.engine._program import Programs
+from lrjax.results import Plan
 
 # A script that trains, with checkpoints after every chunk, and a print when it is done. The sleep makes
 # chunks long enough to be hit; from the second chunk on it waits for a file, if it is told of one.
@@ -286,6 +289,29 @@ def test_an_error_keeps_what_was_measured(tmp_path):
     assert any("`sweep`" in note for note in caught.value.__notes__)
     broken = False
     assert_same(sweep(tmp_path / "run", data=data), sweep(data=data))
+
+
+@pytest.mark.parametrize(("plan", "call"), [("lean", 13), (Plan("vmap", lean=True), 3)], ids=str)
+def test_a_lean_plan_that_fails_in_the_middle_of_a_chunk_leaves_the_checkpoint_before(
+    tmp_path, plan, call, monkeypatch
+):
+    calls = itertools.count()
+
+    def failing(method):
+        def advance(*arguments, **options):
+            if next(calls) == call:
+                raise RuntimeError("out of memory")
+            return method(*arguments, **options)
+
+        return advance
+
+    with monkeypatch.context() as patch:
+        for name in ("advance", "advance_alone"):
+            patch.setattr(Programs, name, failing(getattr(Programs, name)))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            sweep(tmp_path / "run", plan=plan)
+    assert checkpoints(tmp_path / "run")
+    assert_same(sweep(tmp_path / "run", plan=plan), sweep(plan=plan))
 
 
 def other_trial(directory):
