@@ -6,8 +6,8 @@ loop ("vmap"). All use the same trial, gather the same batches on the device, re
 step and flag a loss that is not finite; the bare ones record and flag nothing. Making the orders of the
 examples, the same for all, is part of running. Every side runs in fresh
 processes, sides take turns, medians count. Compiling and probing are left out of the rates and are part of
-the totals. A side that is far slower than the fastest takes fewer steps, its total is extrapolated, and
-if it is so at the first turn it takes no other.
+the totals. A side that is far slower than the fastest takes fewer steps, its total is extrapolated, and a
+peer that does not come close to the fastest at the first turn takes no other.
 
 Run: python benchmarks/sweep_speed.py [--tasks digits wide] [--members 1 8 64] [--repeats 5] [--seconds 3]
 """
@@ -39,8 +39,9 @@ SIDES = ("lrjax", *PEERS, *(peer + BARE for peer in PEERS))
 LAYERS, BATCH = (784, 512, 512, 10), 128  # of the wide MLP
 _RATES = (3e-4, 1e-3)  # all members train
 _FIRST = {"digits": 500, "logistic": 2000}  # steps of the first runs, which tell how many the others take
-_LEAST = 10  # steps
+_LEAST = {"wide": 40}  # steps per member at least, where making a member takes as long as many of its steps
 _SLOW = 2.0  # times as long as the fastest that a slow side may take
+_CLOSE = 1.5  # times as long as the fastest, up to which a peer takes all turns
 
 
 # One side, in a process of its own.
@@ -299,9 +300,10 @@ def measure_cell(
     options: argparse.Namespace,
     say: Callable[[str], None],
 ) -> Cell:
-    steps = max(_LEAST, round(about["lrjax"] * options.seconds / members))
+    least = _LEAST.get(task, 10)
+    steps = max(least, round(about["lrjax"] * options.seconds / members))
     taken = {
-        side: max(_LEAST, round(steps * min(1.0, _SLOW * rate / about["lrjax"])))
+        side: max(least, round(steps * min(1.0, _SLOW * rate / about["lrjax"])))
         for side, rate in about.items()
     }
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
@@ -311,12 +313,19 @@ def measure_cell(
             done = measure(side, task, members, taken[side], options)
             done["total"] += done["running"] * (steps / taken[side] - 1)
             runs[side].append(done)
-        fastest = max(done["rate"] for side, (done, *_) in runs.items() if side != "lrjax")
-        sides = [side for side in sides if side == "lrjax" or runs[side][0]["rate"] * _SLOW > fastest]
-        sides.reverse()
+        sides = _contenders(runs, sides)[::-1]
     cell = Cell(task, members, steps, runs)
     say(f"{' | '.join(cell.row())}; {runs['lrjax'][-1]['why']}")
     return cell
+
+
+def _contenders(runs: dict[str, list[dict[str, Any]]], sides: Sequence[str]) -> list[str]:
+    """lrjax, the peers that came close to the fastest at the first turn, and the fastest bare one."""
+    first = {side: found[0]["rate"] for side, found in runs.items()}
+    fastest = max(first[peer] for peer in PEERS)
+    bare = max((peer + BARE for peer in PEERS), key=lambda side: first[side])
+    close = {peer for peer in PEERS if first[peer] * _CLOSE > fastest}
+    return [side for side in sides if side == "lrjax" or side == bare or side in close]
 
 
 def report(cells: Sequence[Cell], roofline: dict[str, Any] | None, options: argparse.Namespace) -> str:

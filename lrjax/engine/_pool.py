@@ -91,7 +91,11 @@ class Pool:
 
     def start(self, ids: Sequence[Id]) -> None:
         """Puts members to step 0."""
-        self._states |= {i: self.programs.start(self._keys(i[1]), self._numbers[i[0]]) for i in ids}
+
+        def state(i: Id) -> Arrays:
+            return self.programs.start(self._keys(i[1]), self._numbers[i[0]])
+
+        self._states |= dict(zip(ids, self._threads.map(state, ids), strict=True))
 
     def put(self, states: Mapping[Id, Arrays]) -> None:
         """Puts members to given states."""
