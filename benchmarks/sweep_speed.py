@@ -6,8 +6,9 @@ loop ("vmap"). All use the same trial, gather the same batches on the device, re
 step and flag a loss that is not finite; the bare ones record and flag nothing. Making the orders of the
 examples, the same for all, is part of running. Every side runs in fresh
 processes, sides take turns, medians count. Compiling and probing are left out of the rates and are part of
-the totals. A side that is far slower than the fastest takes fewer steps, its total is extrapolated, and a
-peer that does not come close to the fastest at the first turn takes no other.
+the totals. A side that is far slower than the fastest takes fewer steps, and its total is extrapolated. The
+two peers that are the fastest at the first turn take all turns, the other two that one; of the bare ones
+that of the fastest peer is measured.
 
 Run: python benchmarks/sweep_speed.py [--tasks digits wide] [--members 1 8 64] [--repeats 5] [--seconds 3]
 """
@@ -41,7 +42,7 @@ _RATES = (3e-4, 1e-3)  # all members train
 _FIRST = {"digits": 500, "logistic": 2000}  # steps of the first runs, which tell how many the others take
 _LEAST = {"wide": 40}  # steps per member at least, where making a member takes as long as many of its steps
 _SLOW = 2.0  # times as long as the fastest that a slow side may take
-_CLOSE = 1.5  # times as long as the fastest, up to which a peer takes all turns
+_CONTENDERS = 2  # peers, the fastest at the first turn, that take all turns
 
 
 # One side, in a process of its own.
@@ -256,7 +257,8 @@ class Cell:
 
     def best(self, bare: bool) -> str:
         """The fastest peer."""
-        return max((s for s in SIDES[1:] if s.endswith(BARE) == bare), key=lambda side: self.rate[side])
+        found = (side for side in self.rate if side != "lrjax" and side.endswith(BARE) == bare)
+        return max(found, key=lambda side: self.rate[side])
 
     @property
     def ratio(self) -> float:
@@ -306,26 +308,25 @@ def measure_cell(
         side: max(least, round(steps * min(1.0, _SLOW * rate / about["lrjax"])))
         for side, rate in about.items()
     }
-    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    sides = list(SIDES)
-    for _ in range(options.repeats):
+    runs: dict[str, list[dict[str, Any]]] = {}
+
+    def run(side: str) -> None:
+        done = measure(side, task, members, taken[side], options)
+        done["total"] += done["running"] * (steps / taken[side] - 1)
+        runs.setdefault(side, []).append(done)
+
+    for side in ("lrjax", *PEERS):
+        run(side)
+    fastest = sorted(PEERS, key=lambda peer: -runs[peer][0]["rate"])[:_CONTENDERS]
+    sides = ["lrjax", *fastest, fastest[0] + BARE]
+    run(sides[-1])
+    for _ in range(options.repeats - 1):
+        sides.reverse()
         for side in sides:
-            done = measure(side, task, members, taken[side], options)
-            done["total"] += done["running"] * (steps / taken[side] - 1)
-            runs[side].append(done)
-        sides = _contenders(runs, sides)[::-1]
+            run(side)
     cell = Cell(task, members, steps, runs)
     say(f"{' | '.join(cell.row())}; {runs['lrjax'][-1]['why']}")
     return cell
-
-
-def _contenders(runs: dict[str, list[dict[str, Any]]], sides: Sequence[str]) -> list[str]:
-    """lrjax, the peers that came close to the fastest at the first turn, and the fastest bare one."""
-    first = {side: found[0]["rate"] for side, found in runs.items()}
-    fastest = max(first[peer] for peer in PEERS)
-    bare = max((peer + BARE for peer in PEERS), key=lambda side: first[side])
-    close = {peer for peer in PEERS if first[peer] * _CLOSE > fastest}
-    return [side for side in sides if side == "lrjax" or side == bare or side in close]
 
 
 def report(cells: Sequence[Cell], roofline: dict[str, Any] | None, options: argparse.Namespace) -> str:

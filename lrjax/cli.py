@@ -1,4 +1,4 @@
-"""The command line: `lrjax find TASK`, `lrjax sweep TASK`, `lrjax tasks`."""
+"""The command line: `lrjax find TASK`, `lrjax sweep TASK`, `lrjax range-test TASK`, `lrjax tasks`."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_find(commands)
     _add_sweep(commands)
+    _add_range_test(commands)
     tasks = commands.add_parser(
         "tasks", help="list the built-in tasks", description="Lists the built-in tasks."
     )
@@ -106,6 +107,22 @@ def _add_sweep(commands: Any) -> None:
         help="LOW:HIGH:COUNT for rates at equal ratios, or a list such as 1e-3,3e-3,1e-2",
     )
     sweep.set_defaults(run=_sweep)
+
+
+def _add_range_test(commands: Any) -> None:
+    test = commands.add_parser(
+        "range-test",
+        help="train once while the rate climbs, and suggest a rate",
+        description="Trains while the learning rate climbs from step to step, several seeds side by side, "
+        "and suggests a rate from the losses. Quick, and rougher than `lrjax find`.",
+        epilog=_EXIT_CODES.replace("every rate failed", "the curves tell none"),
+    )
+    _add_common(test, seeds=5)
+    test.add_argument(
+        "--minimum", type=float, default=1e-7, metavar="RATE", help="lowest rate (default: 1e-7)"
+    )
+    test.add_argument("--maximum", type=float, default=10.0, metavar="RATE", help="highest (default: 10)")
+    test.set_defaults(run=_range_test)
 
 
 def _add_common(parser: argparse.ArgumentParser, seeds: int) -> None:
@@ -159,13 +176,58 @@ def _sweep(options: argparse.Namespace) -> int:
     return _run("sweep", options, _rates(options.learning_rate))
 
 
+def _range_test(options: argparse.Namespace) -> int:
+    """Trains the ramp, writes data and picture, prints what it suggests last."""
+    if not 0 < options.minimum < options.maximum < float("inf"):
+        got = f"{options.minimum:g} and {options.maximum:g}"
+        raise BadInput(f"--minimum and --maximum must be 0 < minimum < maximum < inf, got {got}")
+    several = [name for name, values in _settings(options.set).items() if len(values) > 1]
+    if several:
+        raise BadInput(f"--set {several[0]} must be one value: a range test moves the learning rate alone")
+    task = lrjax.tasks.load(options.task)
+    optimizer, trial = _trial(task, options.optimizer)
+    steps = 100 if options.steps is None else options.steps
+    print(f"{options.task}: {task.summary}" if task.summary else options.task)
+    seeds = f"{options.seeds} seed{'s' * (options.seeds != 1)}"
+    print(f"{optimizer}, {options.minimum:.3g} to {options.maximum:.3g}, {seeds}, {steps} steps", flush=True)
+    directory = _new_directory(options.directory, f"runs/range-test-{_short(options.task)}")
+    test = lrjax.range_test(
+        trial,
+        task.data,
+        minimum=options.minimum,
+        maximum=options.maximum,
+        steps=steps,
+        seeds=options.seeds,
+        hyperparams={name: values[0] for name, values in _settings(options.set).items()},
+        key=options.key,
+        progress=not options.quiet,
+    )
+    test.save(directory)
+    files = ["range-test.json", *_draw(test, directory, "range-test.png")]
+    print(f"wrote {', '.join(files)} in {directory}\n")
+    print(test.summary())
+    return 0 if test.suggestion is not None else 1
+
+
+def _new_directory(given: str | None, usual: str) -> Path:
+    """Where asked, or the first usual place without a range test; proved to be writable before training."""
+    places = (Path(usual if number == 1 else f"{usual}-{number}") for number in itertools.count(1))
+    free = next(place for place in places if not lrjax.results.holds_range_test(place))
+    return lrjax.results.check_writable("range_test", "directory", given or free)
+
+
+def _short(task: str) -> str:
+    """A task's name as part of a file's."""
+    return task.rpartition("/")[2].replace(".py:", "-")
+
+
 def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
     """Trains the grid, writes data and picture, prints the table and, last, the answer."""
     grid = {"learning_rate": rates, **_settings(options.set)}
     task = lrjax.tasks.load(options.task)
     optimizer, trial = _trial(task, options.optimizer)
     steps = task.steps if options.steps is None else options.steps
-    name = options.task.rpartition("/")[2].replace(".py:", "-")
+    name = _short(options.task)
     print(f"{options.task}: {task.summary}" if task.summary else options.task)
     print(
         f"{optimizer}, {_span(rates)}, {options.seeds} seed{'s' * (options.seeds != 1)}, {steps} steps",
@@ -187,7 +249,7 @@ def _run(command: str, options: argparse.Namespace, rates: list[float]) -> int:
         )
 
     sweep, directory = _stored(train, options.directory, f"runs/{command}-{name}")
-    files = ["sweep.npz", "sweep.json", *_draw(sweep, directory)]
+    files = ["sweep.npz", "sweep.json", *_draw(sweep, directory, "sweep.png")]
     print(f"wrote {', '.join(files)} in {directory}\n")
     print(sweep.summary())
     if (sweep.stopped_at >= 0).any():
@@ -221,7 +283,7 @@ def _trial(task: lrjax.tasks.Task, chosen: str | None) -> tuple[str, lrjax.Trial
     return name, task.trial(OPTIMIZERS[name])
 
 
-def _draw(sweep: lrjax.Sweep, directory: Path) -> list[str]:
+def _draw(measured: lrjax.Sweep | lrjax.RangeTest, directory: Path, name: str) -> list[str]:
     """Draws the picture; where it cannot it says so, and nothing measured is lost."""
     try:
         import matplotlib
@@ -230,13 +292,13 @@ def _draw(sweep: lrjax.Sweep, directory: Path) -> list[str]:
     except ImportError:
         print("no picture: it needs matplotlib, pip install 'lrjax[plot]'", file=sys.stderr)
         return []
-    figure: Any = sweep.plot().figure
+    figure: Any = measured.plot().figure
     try:
-        figure.savefig(directory / "sweep.png", dpi=150)
+        figure.savefig(directory / name, dpi=150)
     except OSError as error:
         print(f"no picture: {error}", file=sys.stderr)
         return []
-    return ["sweep.png"]
+    return [name]
 
 
 def _rates(text: str) -> list[float]:

@@ -1,7 +1,7 @@
-"""What a sweep measured: plain arrays, and how they are stored.
+"""What a sweep or a range test measured: plain arrays, and how they are stored.
 
-A stored result is a directory with `sweep.npz` (the arrays) and `sweep.json` (everything else, and the
-version of the format). Loading one executes nothing.
+A stored sweep is a directory with `sweep.npz` (the arrays) and `sweep.json` (everything else, and the
+version of the format); a stored range test one with `range-test.json`. Loading executes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import numpy as np
 from lrjax import _check
 
 FORMAT = 2
+RANGE_TEST_FORMAT = 1
+_RANGE_TEST = "range-test.json"
 _METRICS = ("metrics", "held_out", "test")
 _ARRAYS = ("recorded_steps", "held_out_steps", "diverged_at", "stopped_at", "causes", "leaves")
 
@@ -193,6 +195,39 @@ class SweepData:
     states: dict[str, dict[tuple[int, int], Any]] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class RangeTestData:
+    """What a range test measured.
+
+    Attributes:
+      learning_rates: float64 `[steps]`, the rates of the ramp, lowest first.
+      losses: float32 `[seeds, steps]`, the training loss before the update at each rate; NaN where a
+        seed no longer ran.
+      held_out: float32 `[seeds, steps]`, the held-out loss after that update; None without held-out data.
+      diverged_at: int `[seeds]`, the step at which a seed went non-finite or blew up, -1 for never.
+      name: The hyperparameter that moved.
+      hyperparams: The other hyperparameters.
+      cost: What it took.
+      plan: How the seeds were run.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> test = lrjax.range_test(task.trial(lrjax.sgd), task.data, minimum=1e-5, progress=False)
+      >>> isinstance(test, lrjax.results.RangeTestData), test.losses.shape
+      (True, (5, 100))
+    """
+
+    learning_rates: np.ndarray
+    losses: np.ndarray
+    held_out: np.ndarray | None
+    diverged_at: np.ndarray
+    name: str
+    hyperparams: dict[str, Any]
+    cost: Cost
+    plan: Plan
+
+
 def write(data: SweepData, path: str | os.PathLike[str]) -> None:
     """Stores a result in a directory, which is made if it is not there.
 
@@ -297,6 +332,74 @@ def _from_format_1(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     about |= {"rungs": [], "settings": {}}
     nothing = np.full(arrays["diverged_at"].shape, "")
     arrays |= {"causes": nothing, "leaves": nothing}
+
+
+def write_range_test(data: RangeTestData, path: str | os.PathLike[str]) -> None:
+    """Stores a range test in a directory, which is made if it is not there; the file appears whole.
+
+    Raises:
+      OSError: If the directory cannot be written.
+    """
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": RANGE_TEST_FORMAT,
+        "name": data.name,
+        "hyperparams": {name: _as_json(value) for name, value in data.hyperparams.items()},
+        "plan": dataclasses.asdict(data.plan),
+        "cost": dataclasses.asdict(data.cost),
+        "learning_rates": data.learning_rates.tolist(),
+        "losses": _nulls(data.losses),
+        "held_out": None if data.held_out is None else _nulls(data.held_out),
+        "diverged_at": data.diverged_at.tolist(),
+    }
+    temporary = directory / f".{_RANGE_TEST}.{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(about) + "\n")
+        temporary.replace(directory / _RANGE_TEST)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def holds_range_test(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory holds a range test."""
+    return (Path(path) / _RANGE_TEST).is_file()
+
+
+def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
+    """The range test stored in a directory.
+
+    Raises:
+      ValueError: If it is damaged, or of a format this version does not know.
+    """
+    file = Path(path) / _RANGE_TEST
+    try:
+        about = json.loads(file.read_text())
+        found = about["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _check.fail("load", "path", "a stored range test", f"a damaged {file}") from error
+    if found != RANGE_TEST_FORMAT:
+        expected = f"a range test stored in format {RANGE_TEST_FORMAT}"
+        raise _check.fail("load", "path", expected, f"format {found} at {file}")
+    try:
+        held_out = about["held_out"]
+        return RangeTestData(
+            learning_rates=np.array(about["learning_rates"], float),
+            losses=np.array(about["losses"], np.float32),
+            held_out=None if held_out is None else np.array(held_out, np.float32),
+            diverged_at=np.array(about["diverged_at"], int),
+            name=about["name"],
+            hyperparams=about["hyperparams"],
+            cost=Cost(**about["cost"]),
+            plan=Plan(**about["plan"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise _check.fail("load", "path", "a stored range test", f"a damaged {file}: {error}") from error
+
+
+def _nulls(table: np.ndarray) -> list[list[float | None]]:
+    """Numbers as JSON has them: it knows no NaN and no infinity."""
+    return [[float(x) if np.isfinite(x) else None for x in row] for row in table]
 
 
 def check_writable(call: str, argument: str, path: str | os.PathLike[str]) -> Path:

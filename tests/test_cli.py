@@ -199,6 +199,37 @@ def test_sweep_of_a_range_and_another_hyperparameter(call, here):
     assert out.splitlines()[-1].startswith("Use learning_rate = 0.1, b1 = ")
 
 
+def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(call, here):
+    command = (
+        "range-test",
+        "mine.py:tiny",
+        "--optimizer",
+        "sgd",
+        "--minimum",
+        "1e-4",
+        "--seeds",
+        "3",
+        "--quiet",
+    )
+    code, out, err = call(*command, "--set", "momentum=0.5")
+    assert (code, err) == (0, "")
+    directory = here / "runs" / "range-test-mine-tiny"
+    test = lrjax.load(directory)
+    assert test.losses.shape == (3, 100)
+    assert test.hyperparams == {"momentum": 0.5}
+    assert "wrote range-test.json, range-test.png in runs/range-test-mine-tiny" in out.splitlines()
+    assert out.endswith(f"\n{test.summary()}\n")
+    assert plt.imread(directory / "range-test.png").shape[0] > 400
+    assert call(*command)[0] == 0
+    assert (here / "runs" / "range-test-mine-tiny-2" / "range-test.json").is_file()
+    code, out, _ = call(*command, "--steps", "10")
+    assert code == 1
+    assert "No learning rate can be suggested. The ramp is too short" in out.splitlines()[-1]
+    code, _, err = call(*command, "--set", "momentum=0.5,0.9")
+    assert code == 2
+    assert "--set momentum must be one value" in err
+
+
 @pytest.mark.parametrize(
     ("text", "rates"),
     [("0.1", [0.1]), ("1e-3,1e-2, .1", [0.001, 0.01, 0.1]), ("1:4:3", [1, 2, 4]), ("0.3,0.1", [0.3, 0.1])],
@@ -305,8 +336,8 @@ def test_help_names_every_option_and_command(call, command):
             assert option in out
         assert action.help is not argparse.SUPPRESS
     if not command:
-        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "tasks"}
-        assert all(name in out for name in ("find", "sweep", "tasks"))
+        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "range-test", "tasks"}
+        assert all(name in out for name in ("find", "sweep", "range-test", "tasks"))
     elif command != ("tasks",):
         assert "TASK" in out
         assert "exit codes" in out

@@ -13,8 +13,6 @@ from lrjax.results import Cost, Plan, SweepData, as_column
 
 Who = tuple[int, int]  # point, seed index
 
-_SUSTAINED = 20  # steps in a row for which a loss must be blown up
-
 
 class Books:
     """The arrays that fill up while members train; all lead with `[points, seeds]`.
@@ -260,5 +258,5 @@ class Books:
         started = below[0] if len(below) else len(over)
         since[:started] = np.where(over[:started], since[:started] + self.over[who], 0)
         self.over[who] = int(since[-1])
-        reached = np.flatnonzero(since >= _SUSTAINED)
+        reached = np.flatnonzero(since >= self._job.sustained)
         return int(reached[0]) if len(reached) else None

@@ -40,20 +40,17 @@ class Clock(NamedTuple):
         return functools.reduce(math.gcd, lengths)
 
 
-def clock(
-    steps: int, every: int, seconds_per_step: float, members: int, cores: int, most: int | None = None
-) -> Clock:
+def clock(steps: int, every: int, seconds_per_step: float, rounds: float, most: int | None = None) -> Clock:
     """The clock of a sweep.
 
     Args:
       steps: The last step.
       every: Steps between evaluations.
       seconds_per_step: What a step of all members together takes.
-      members: How many there are.
-      cores: How many of them may run at the same time.
+      rounds: How many members train after one another.
       most: Steps of a chunk at most, or None.
     """
-    wanted = min(max(_SECONDS, _OWN_SECONDS * members / cores), _MOST_SECONDS)
+    wanted = min(max(_SECONDS, _OWN_SECONDS * rounds), _MOST_SECONDS)
     longest = int(min(max(wanted / max(seconds_per_step, 1e-9), _SHORTEST), _LONGEST))
     longest = max(1, min(longest, most or longest))
     every = min(every, steps)

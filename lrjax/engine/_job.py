@@ -57,6 +57,7 @@ class Job(NamedTuple):
         improvement on it, a member counts as diverged; None for no such rule.
       patience: Evaluations without a better held-out loss after which a member stops, or None.
       keep: Which states to hand out: "final", "best".
+      sustained: For how many steps in a row a loss must be so far above.
     """
 
     trial: Trial
@@ -78,6 +79,7 @@ class Job(NamedTuple):
     blow_up: float | None
     patience: int | None
     keep: tuple[str, ...]
+    sustained: int = 20
 
 
 class Progress(NamedTuple):

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrjax.answer import Answer, final_losses
+from lrjax.plot import _style
 from lrjax.results import SweepData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CHOSEN = "#d55e00"  # vermilion and blue: told apart by colour-blind readers, and in grey
-_LINE = "#0072b2"
-_FAILED = "#555555"
 _MOST_LABELS = 8  # of the lines of a basin, in its legend
 
 
@@ -41,7 +39,7 @@ def sweep_figure(data: SweepData, answer: Answer) -> Axes:
       ['learning rate', 'step']
     """
     _check_rates(data)
-    figure, (left, right) = _pyplot().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = _style.pyplot().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     figure.get_layout_engine().set(wspace=0.05)
     basin(data, answer, left)
     curves(data, answer, right)
@@ -77,13 +75,14 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
       'log'
     """
     _check_rates(data)
-    ax = _axes(ax)
+    ax = _style.axes(ax)
     final, initial, judged_by = final_losses(data)
     rates = data.points[data.name].astype(float)
     lines = _lines(data)
     for position, (label, members) in enumerate(lines):
         order = members[np.argsort(rates[members])]
-        colour = _LINE if len(lines) == 1 else _colormap("cividis")(position / (len(lines) - 1) * 0.85)
+        shade = _style.colormap("cividis")(position / max(1, len(lines) - 1) * 0.85)
+        colour = _style.LINE if len(lines) == 1 else shade
         named = len(lines) <= _MOST_LABELS or answer.index in members
         _one_basin(ax, rates, final, answer, order, colour, label if named else "_")
     _mark_answer(ax, answer)
@@ -93,13 +92,13 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax.set_xlim(rates.min() / margin, rates.max() * margin)
     if answer.index is None:
         ax.set_yticks([])
-        ax.text(0.5, 0.5, "no rate trained", ha="center", color=_FAILED, transform=ax.transAxes)
+        ax.text(0.5, 0.5, "no rate trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
     else:
         _loss_scale(ax, np.where(answer.failed, np.nan, final), _median(initial))
     _mark_failures(ax, rates, answer)
     ax.set_xlabel(data.name.replace("_", " "))
     ax.set_ylabel(f"{judged_by} after {data.steps} steps")
-    _legend(ax)
+    _style.legend(ax)
     return ax
 
 
@@ -127,7 +126,7 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
       >>> len(lrjax.plot.curves(sweep, sweep.answer).lines)  # a line a point, and the chosen one
       3
     """
-    ax = _axes(ax)
+    ax = _style.axes(ax)
     held_out = "loss" in data.held_out
     steps = data.held_out_steps if held_out else data.recorded_steps
     nothing = np.full((*data.diverged_at.shape, len(steps)), np.nan)
@@ -138,9 +137,13 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
         ax.plot(steps, medians[index], color=colours.to_rgba(positions[index]), linewidth=1.1, alpha=0.9)
     if answer.index is not None:
         ax.plot(
-            steps, medians[answer.index], color=_CHOSEN, linewidth=2.4, label=f"chosen, {_name(data, answer)}"
+            steps,
+            medians[answer.index],
+            color=_style.CHOSEN,
+            linewidth=2.4,
+            label=f"chosen, {_name(data, answer)}",
         )
-        _legend(ax)
+        _style.legend(ax)
     start = _median(losses[..., 0])
     _loss_scale(ax, np.where(medians > start + 3 * abs(start), np.nan, medians), start)
     ax.set_xlabel("step")
@@ -164,11 +167,13 @@ def _one_basin(
 def _mark_answer(ax: Axes, answer: Answer) -> None:
     if answer.plateau is not None and answer.plateau[0] < answer.plateau[1]:
         low, high = answer.plateau
-        ax.axvspan(low, high, color=_CHOSEN, alpha=0.1, linewidth=0, label="does as well")
+        ax.axvspan(low, high, color=_style.CHOSEN, alpha=0.1, linewidth=0, label="does as well")
     if answer.learning_rate is not None:
-        ax.axvline(answer.learning_rate, color=_CHOSEN, linestyle="--", linewidth=1.2)
+        ax.axvline(answer.learning_rate, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
         label = f"chosen: {answer.learning_rate:.3g}"
-        ax.plot(answer.learning_rate, answer.score, "*", color=_CHOSEN, markersize=14, label=label, zorder=5)
+        ax.plot(
+            answer.learning_rate, answer.score, "*", color=_style.CHOSEN, markersize=14, label=label, zorder=5
+        )
 
 
 def _mark_failures(ax: Axes, rates: np.ndarray, answer: Answer) -> None:
@@ -179,7 +184,7 @@ def _mark_failures(ax: Axes, rates: np.ndarray, answer: Answer) -> None:
             bad,
             height,
             "x",
-            color=_FAILED,
+            color=_style.FAILED,
             markersize=7,
             transform=ax.get_xaxis_transform(),
             label="a seed failed",
@@ -210,7 +215,7 @@ def _colour_scale(data: SweepData) -> tuple[np.ndarray, str, Any]:
     else:
         positions, label = np.arange(data.diverged_at.shape[0], dtype=float), "point"
         norm = Normalize(0, max(1, len(positions) - 1))
-    return positions, label, ScalarMappable(norm, _colormap("viridis"))
+    return positions, label, ScalarMappable(norm, _style.colormap("viridis"))
 
 
 def _median_while_all_run(losses: np.ndarray) -> np.ndarray:
@@ -221,23 +226,6 @@ def _median_while_all_run(losses: np.ndarray) -> np.ndarray:
 def _median(losses: np.ndarray) -> float:
     known = losses[np.isfinite(losses)]
     return float(np.median(known)) if len(known) else float("nan")
-
-
-def _legend(ax: Axes) -> None:
-    """Above the axes, where it covers nothing, and no wider than they are."""
-    handles, labels = ax.get_legend_handles_labels()
-    longest = max(map(len, labels), default=0)
-    ax.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=max(1, min(4, 68 // (longest + 8))),
-        fontsize=8,
-        frameon=False,
-        columnspacing=1.2,
-        borderaxespad=0.2,
-    )
 
 
 def _check_rates(data: SweepData) -> None:
@@ -263,21 +251,3 @@ def _name(data: SweepData, answer: Answer) -> str:
     if answer.learning_rate is not None:
         return f"{data.name.replace('_', ' ')} {answer.learning_rate:.3g}"
     return ", ".join(f"{name} {value}" for name, value in answer.point.items())
-
-
-def _colormap(name: str) -> Any:
-    import matplotlib
-
-    return matplotlib.colormaps[name]
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return _pyplot().subplots(figsize=(6, 4.2), layout="constrained")[1] if ax is None else ax
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("drawing needs matplotlib: pip install 'lrjax[plot]'") from error
-    return plt

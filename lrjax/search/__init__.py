@@ -3,10 +3,13 @@
 from lrjax.search._allocation import hyperband, median_stopping, successive_halving, top_k
 from lrjax.search._find import find_learning_rate
 from lrjax.search._grid import log_spaced
-from lrjax.search._sweep import Sweep, load, sweep
+from lrjax.search._load import load
+from lrjax.search._range_test import RangeTest, range_test
+from lrjax.search._sweep import Sweep, sweep
 from lrjax.search._verify import Verification
 
 __all__ = [
+    "RangeTest",
     "Sweep",
     "Verification",
     "find_learning_rate",
@@ -14,6 +17,7 @@ __all__ = [
     "load",
     "log_spaced",
     "median_stopping",
+    "range_test",
     "successive_halving",
     "sweep",
     "top_k",

@@ -11,9 +11,9 @@ from lrjax.engine import Progress
 
 @contextmanager
 def progress_bar(
-    shown: bool, steps: int, points: Sequence[Mapping[str, Any]], name: str
+    shown: bool, steps: int, points: Sequence[Mapping[str, Any]], name: str, call: str = "sweep"
 ) -> Iterator[Callable[[Progress], None]]:
-    """A function that shows how far a sweep is, called after every chunk."""
+    """A function that shows how far a job is, called after every chunk."""
     if not shown:
         yield lambda progress: None
         return
@@ -22,7 +22,9 @@ def progress_bar(
     # The delay keeps the bar away until the first chunk is done: an error found before any training
     # is then all that is printed.
     form = "{l_bar}{bar}| {n:.0f}/{total} steps [{elapsed}<{remaining}{postfix}]"
-    with tqdm(total=steps, desc="sweep", bar_format=form, dynamic_ncols=True, delay=1e-3) as bar:
+    with tqdm(
+        total=steps, desc=call.replace("_", " "), bar_format=form, dynamic_ncols=True, delay=1e-3
+    ) as bar:
 
         def show(progress: Progress) -> None:
             bar.set_postfix_str(_text(progress, points, name), refresh=False)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 import numbers
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from lrjax import _check, plot, results
 from lrjax.answer import Answer, judge, summary
-from lrjax.data import Data, FromIterable, as_data, as_held_out
-from lrjax.engine import Archive, HeldOut, Job, Progress, Rule, parse_plan, train
+from lrjax.engine import Archive, Job, Progress, Rule, parse_plan, train
 from lrjax.results import Plan, SweepData
-from lrjax.search import _grid
+from lrjax.search import _arguments, _grid
 from lrjax.search._allocation import Allocation
 from lrjax.search._guards import Standing
 from lrjax.search._progress import progress_bar
@@ -38,7 +34,7 @@ _EVALUATIONS_TO_ALLOCATE = 16  # so that the quarters and sixteenths of the step
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sweep(SweepData):
-    """What a sweep measured, and what it means; made by `sweep` or `load`.
+    """What a sweep measured, and what it means; made by `sweep` or `lrjax.load`.
 
     Its arrays are those of `lrjax.results.SweepData`: `points`, `metrics`, `recorded_steps`,
     `held_out`, `held_out_steps`, `test`, `diverged_at`, `stopped_at`, `cost`, `plan`.
@@ -113,10 +109,10 @@ class Sweep(SweepData):
           >>> sweep.verify(run, task.data).passed
           True
         """
-        return verify(self, trial, data, _names_of_data(data), members, steps)
+        return verify(self, trial, data, _arguments.names_of_data(data), members, steps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Stores the result in a directory as npz and JSON; `load` reads it back.
+        """Stores the result in a directory as npz and JSON; `lrjax.load` reads it back.
 
         Args:
           path: The directory; it is made if it is not there.
@@ -125,33 +121,6 @@ class Sweep(SweepData):
           OSError: If it cannot be written.
         """
         results.write(self, path)
-
-
-def load(path: str | os.PathLike[str]) -> Sweep:
-    """Reads a stored sweep. Nothing in it is executed.
-
-    Args:
-      path: The directory that `Sweep.save` or `sweep(directory=...)` wrote.
-
-    Returns:
-      The `Sweep`.
-
-    Raises:
-      FileNotFoundError: If there is none.
-      ValueError: If it is damaged, or of an unknown format.
-
-    Example:
-      >>> import tempfile, numpy as np, lrjax
-      >>> def loss(x, batch):
-      ...     return (x - batch.mean()) ** 2
-      >>> run = lrjax.trial(lambda key: np.float32(1.0), loss, lrjax.sgd)
-      >>> data = lrjax.batches(np.zeros(4), batch_size=4)
-      >>> with tempfile.TemporaryDirectory() as directory:
-      ...     lrjax.sweep(run, {"learning_rate": [0.1]}, data, steps=5, progress=False).save(directory)
-      ...     lrjax.load(directory).metrics["loss"].shape
-      (1, 1, 5)
-    """
-    return _as_sweep(results.read(path))
 
 
 def sweep(
@@ -262,15 +231,13 @@ def sweep(
         raise _check.fail(call, "name", expected, repr(name))
     steps = _check.integer(call, "steps", steps, low=1)
     seeds = _check.integer(call, "seeds", seeds, low=1)
-    if order not in ("per-seed", "shared"):
-        raise _check.fail(call, "order", "'per-seed' or 'shared'", repr(order))
-    source, of_data = _source(data, points, steps)
+    source, of_data = _arguments.source(call, data, points, steps)
     evaluations = _EVALUATIONS_TO_ALLOCATE if allocation is not None else _EVALUATIONS
     if allocation is None and evaluate_on is None:
         evaluations = 1  # there is nothing to stop for
     asked = (evaluate_every, record_every)
-    evaluate_every = _interval("evaluate_every", evaluate_every, -(-steps // evaluations))
-    record_every = _interval("record_every", record_every, -(-steps // _MOST_RECORDS))
+    evaluate_every = _arguments.interval(call, "evaluate_every", evaluate_every, -(-steps // evaluations))
+    record_every = _arguments.interval(call, "record_every", record_every, -(-steps // _MOST_RECORDS))
     job = Job(
         trial=trial,
         points=points,
@@ -279,16 +246,16 @@ def sweep(
         steps=steps,
         seeds=seeds,
         key=_check.integer(call, "key", key),
-        shared_order=order == "shared",
+        shared_order=_arguments.order(call, order),
         evaluate_every=evaluate_every,
         record_every=record_every,
-        held_out=_held_out(trial, "evaluate_on", evaluate_on),
-        test=_held_out(trial, "test_on", test_on),
+        held_out=_arguments.held_out(call, trial, "evaluate_on", evaluate_on),
+        test=_arguments.held_out(call, trial, "test_on", test_on),
         name=name,
         plan=parse_plan(call, plan),
-        mesh=_mesh(plan, mesh),
+        mesh=_arguments.mesh(call, plan, mesh),
         rule=_rule(allocation, horizon, points, steps, min(evaluate_every, steps), name, trial),
-        blow_up=_check_blow_up(blow_up),
+        blow_up=_arguments.blow_up(call, blow_up),
         patience=_patience(patience, evaluate_on),
         keep=_keep(keep),
     )
@@ -305,13 +272,13 @@ def sweep(
         def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
             show(progress)
             if on_chunk is not None and progress.phase == "training":
-                on_chunk(_as_sweep(measured()))
+                on_chunk(as_sweep(measured()))
 
         try:
-            result = _as_sweep(train(job, report, archive))
+            result = as_sweep(train(job, report, archive))
         except Exception as error:
             if isinstance(measured := getattr(error, "sweep", None), SweepData):
-                error.sweep = _as_sweep(measured)  # type: ignore[attr-defined]
+                error.sweep = as_sweep(measured)  # type: ignore[attr-defined]
                 error.add_note("what was measured until then is this error's attribute `sweep`")
             raise
         if directory is not None:
@@ -346,51 +313,6 @@ def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) ->
     print(f"sweep: interrupted at step {step} of {sweep.steps}; {how}", file=sys.stderr)
 
 
-def _source(
-    data: Any, points: Sequence[Mapping[str, Any]], steps: int
-) -> tuple[Callable[[Mapping[str, Any]], Data], tuple[str, ...]]:
-    """The data as a function of hyperparameters, and their names."""
-    names = _names_of_data(data)
-    made: dict[str, Data] = {}
-
-    def source(hyperparams: Mapping[str, Any]) -> Data:
-        shown = ", ".join(f"{name}={value!r}" for name, value in hyperparams.items())
-        if shown not in made:
-            value = data(**hyperparams) if names else data
-            argument = f"data({shown})" if names else "data"
-            made[shown] = as_data("sweep", argument, value)
-            longest = made[shown].steps
-            if longest is not None and longest < steps:
-                expected = f"at most the steps that the data hold, {longest}"
-                raise _check.fail("sweep", "steps", expected, steps)
-            if isinstance(made[shown], FromIterable):
-                made[shown].check_replay()
-        return made[shown]
-
-    for point in points:
-        missing = [name for name in names if name not in point]
-        if missing:
-            expected = f"a grid with {missing[0]!r}, which the data depend on"
-            raise _check.fail("sweep", "grid", expected, f"the names {', '.join(map(repr, point))}")
-        source({name: point[name] for name in names})
-    return source, names
-
-
-def _names_of_data(data: Any) -> tuple[str, ...]:
-    """The hyperparameters that a function that gives the data takes; none if it is the data."""
-    if isinstance(data, Data) or not inspect.isroutine(data):
-        return ()
-    try:
-        parameters = inspect.signature(data).parameters.values()
-    except ValueError:
-        return ()
-    required = [p for p in parameters if p.default is p.empty]
-    plain = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in required)
-    names = tuple(p.name for p in required)
-    # `f(step)` is a function that makes batches: what it needs is `from_function`, as the error says.
-    return () if not plain or not names or set(names) & {"step", "seed_index"} else names
-
-
 def _rule(
     allocation: Any,
     horizon: Any,
@@ -421,25 +343,6 @@ def _rule(
     return Rule(allocation.rungs(steps, every), keep, horizon, repr(allocation))
 
 
-def _mesh(plan: str | Plan, mesh: Any) -> Mesh | None:
-    """The devices to lay members out over, as a mesh with one axis."""
-    if mesh is None:
-        wants_all = isinstance(plan, str) and plan.split("/")[0] == "sharded"
-        devices = jax.devices() if wants_all else []
-    elif isinstance(mesh, Mesh):
-        devices = list(mesh.devices.flat)
-    else:
-        raise _check.fail_type("sweep", "mesh", "a `jax.sharding.Mesh` or None", _check.describe(mesh))
-    return Mesh(np.array(devices), ("member",)) if devices else None
-
-
-def _check_blow_up(blow_up: float | None) -> float | None:
-    if blow_up is None:
-        return None
-    _check.number("sweep", "blow_up", blow_up, low=0, open_low=True)
-    return float(blow_up)
-
-
 def _patience(patience: int | None, evaluate_on: Any) -> int | None:
     if patience is None:
         return None
@@ -456,18 +359,6 @@ def _keep(keep: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _held_out(trial: Trial, argument: str, value: Any) -> HeldOut | None:
-    if value is None:
-        return None
-    if trial.evaluate is None:
-        expected = "None, since the trial has no `evaluate` (a loss that takes a key needs one of its own)"
-        raise _check.fail("sweep", argument, expected, f"a {type(value).__name__}")
-    return HeldOut(*as_held_out("sweep", argument, value))
-
-
-def _interval(argument: str, value: int | None, default: int) -> int:
-    return default if value is None else _check.integer("sweep", argument, value, low=1)
-
-
-def _as_sweep(data: SweepData) -> Sweep:
+def as_sweep(data: SweepData) -> Sweep:
+    """The sweep with these measurements."""
     return Sweep(**{field.name: getattr(data, field.name) for field in dataclasses.fields(SweepData)})

@@ -20,13 +20,15 @@ import lrjax
 from lrjax.engine._program import Programs
 from lrjax.results import Plan
 
-# A script that trains, with checkpoints after every chunk, and a print when it is done. The sleep makes
-# chunks long enough to be hit; from the second chunk on it waits for a file, if it is told of one.
+# A script that trains, with checkpoints after every chunk, and prints when it has trained one and when it is
+# done. The sleep makes chunks long enough to be hit; from the second chunk on it waits for a file, if it is
+# told of one.
 SCRIPT = """
 import itertools, os, sys, time
 from tests.search.test_resume import {function} as sweep
 chunks = itertools.count()
 def pause(run):
+    print("chunk", flush=True)
     time.sleep(0.02)
     if next(chunks) and sys.argv[2:]:
         end = time.monotonic() + 60
@@ -141,19 +143,21 @@ def run_until_first_checkpoint(process, directory):
 @pytest.mark.slow
 @pytest.mark.parametrize("function", ["sweep", "vmapped", "allocated"])
 def test_killed_at_random_instants_it_ends_like_one_that_was_not(tmp_path, function):
-    kills, instants = 0, random.Random(0)
-    while kills < 8:
-        process = start(function, tmp_path / "run")
-        run_until_first_checkpoint(process, tmp_path / "run")
-        time.sleep(instants.uniform(0.0, 0.4) if kills else 0.0)
-        if process.poll() is not None:
-            break
+    """Seven kills each, all while members train; a sweep that ends before makes room for another."""
+    kills, instants, directories = 0, random.Random(function), []
+    ended = True
+    while kills < 7:
+        if ended:
+            directories.append(tmp_path / str(len(directories)))
+        process = start(function, directories[-1])
+        assert process.stdout.readline() == "chunk\n", process.stderr.read()
+        time.sleep(instants.uniform(0.0, 0.12))
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        kills += 1
-    assert kills >= 2
-    resumed = globals()[function](tmp_path / "run")
-    assert_same(resumed, globals()[function]())
+        ended = "done" in process.communicate()[0]
+        kills += not ended
+    whole = globals()[function]()
+    for directory in directories:
+        assert_same(globals()[function](directory), whole)
 
 
 def test_ctrl_c_ends_the_chunk_stores_and_says_how_to_go_on(tmp_path):
@@ -163,7 +167,7 @@ def test_ctrl_c_ends_the_chunk_stores_and_says_how_to_go_on(tmp_path):
     (tmp_path / "interrupted").touch()
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert output == "done\n"
+    assert output.endswith("chunk\ndone\n")
     stored = lrjax.load(tmp_path / "run")
     step = int(stored.stopped_at[0, 0])
     assert 0 < step < 60
@@ -239,6 +243,46 @@ def test_a_resumed_sweep_may_have_another_plan(tmp_path):
     assert 0 < resumed.cost.member_steps_reused < resumed.cost.member_steps_used
     whole = sweep(plan="pool")
     np.testing.assert_allclose(resumed.held_out["loss"][:3], whole.held_out["loss"][:3], rtol=1e-4)
+
+
+def test_a_resumed_sweep_may_hold_another_number_of_members_at_a_time(tmp_path):
+    def cut(run):
+        raise KeyboardInterrupt
+
+    sweep(tmp_path / "run", on_chunk=cut, plan="vmap")
+    resumed = sweep(tmp_path / "run", plan="vmap/scan/3")
+    assert 0 < resumed.cost.member_steps_reused < resumed.cost.member_steps_used
+    np.testing.assert_allclose(resumed.held_out["loss"][:3], sweep().held_out["loss"][:3], rtol=1e-4)
+
+
+ON_DEVICES = """
+import sys
+import jax, numpy as np
+jax.config.update("jax_num_cpu_devices", int(sys.argv[2]))
+from tests.search.test_resume import sweep
+def cut(run):
+    if sys.argv[3] == "cut":
+        raise KeyboardInterrupt
+resumed = sweep(sys.argv[1], on_chunk=cut, plan="sharded")
+print(resumed.plan.devices, resumed.cost.member_steps_reused, resumed.cost.member_steps_used)
+np.save(sys.argv[1] + "/losses.npy", resumed.held_out["loss"])
+"""
+
+
+@pytest.mark.slow
+def test_a_resumed_sweep_may_have_another_number_of_devices(tmp_path):
+    for devices, then in (("2", "cut"), ("3", "end")):
+        command = [sys.executable, "-c", ON_DEVICES, str(tmp_path / "run"), devices, then]
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        used, reused, all_steps = done.stdout.split()
+        assert used == devices
+        assert 0 <= int(reused) < int(all_steps)
+        assert (int(reused) > 0) == (then == "end")
+    losses = np.load(tmp_path / "run" / "losses.npy")
+    np.testing.assert_allclose(losses[:3], sweep().held_out["loss"][:3], rtol=1e-4)
 
 
 def test_an_allocation_goes_on_where_it_was(tmp_path):

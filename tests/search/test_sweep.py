@@ -239,6 +239,55 @@ def test_several_numbers_train_as_they_would_alone():
     assert len(np.unique(sweep.metrics["loss"][:, 0, -1])) == 8
 
 
+def test_lengths_of_schedules_and_noise_of_batches_are_numbers_like_any_other():
+    """Warmup, horizon and noise train as they would alone."""
+
+    def init(key, hyperparams):
+        return jnp.float32(1.0), key, jnp.int32(0)
+
+    def update(state, batch, hyperparams):
+        x, key, step = state
+        schedule = lrjax.warmup_cosine_decay_schedule(
+            0.0, hyperparams["learning_rate"], hyperparams["warmup"], hyperparams["horizon"]
+        )
+        noise = hyperparams["noise"] * jax.random.normal(jax.random.fold_in(key, step), batch.shape)
+        gradient = x - jnp.mean(batch + noise)
+        return {"loss": x}, (x - schedule(step) * gradient, key, step + 1)
+
+    grid = {"learning_rate": [0.3], "warmup": [2, 5], "horizon": [8, 30], "noise": [0.0, 0.7]}
+    sweep = run(lrjax.Trial(init, update), grid, steps=12)
+    for index, (_, warmup, horizon, noise) in enumerate(itertools.product(*grid.values())):
+        x, losses, key = 1.0, [], jax.random.fold_in(jax.random.key(0), 0)
+        for t in range(12):
+            losses.append(x)
+            decay = 0.5 * (1 + np.cos(np.pi * min((t - warmup) / (horizon - warmup), 1.0)))
+            rate = 0.3 * (t / warmup if t < warmup else decay)
+            drawn = np.asarray(jax.random.normal(jax.random.fold_in(key, t), (4,)), float)
+            x -= rate * (x - noise * drawn.mean())
+        np.testing.assert_allclose(sweep.metrics["loss"][index, 0], losses, rtol=1e-5, atol=1e-6)
+    assert len(np.unique(sweep.metrics["loss"][:, 0, -1])) == 8
+
+
+def test_each_group_of_parameters_may_have_a_rate_of_its_own():
+    def optimizer(learning_rate, head_rate):
+        return lrjax.chain(
+            lrjax.masked(lrjax.sgd(learning_rate), {"body": True, "head": False}),
+            lrjax.masked(lrjax.sgd(head_rate), {"body": False, "head": True}),
+        )
+
+    def loss(params, batch):
+        return 0.5 * (params["body"] ** 2 + 4 * params["head"] ** 2)
+
+    trial = lrjax.trial(lambda key: {"body": jnp.float32(1.0), "head": jnp.float32(1.0)}, loss, optimizer)
+    grid = {"learning_rate": [0.1, 0.5], "head_rate": [0.01, 0.2]}
+    sweep = run(trial, grid, steps=6)
+    t = np.arange(6)
+    for index, (body, head) in enumerate(itertools.product(*grid.values())):
+        expected = 0.5 * ((1 - body) ** (2 * t) + 4 * (1 - 4 * head) ** (2 * t))
+        np.testing.assert_allclose(sweep.metrics["loss"][index, 0], expected, rtol=1e-5)
+    assert sweep.answer.point == {"learning_rate": 0.5, "head_rate": 0.2}
+
+
 def test_numbers_arrive_as_float32_and_integers_as_int32():
     seen = {}
 

@@ -1,0 +1,189 @@
+"""What a range test says: a rate, how sure it is, and where training stops being stable."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from lrjax.answer._suggestions import RULES, smoothed, trimmed
+
+_DECAY = 0.98  # of the average that published rules are applied to, as fastai does
+_LEAST = 20  # finite points below which a curve is too short
+_LEAST_PER_DECADE = 5.0
+_START = 10  # one part in so many of the ramp tells where the loss begins
+_NARROW = 40  # one part in so many of the ramp, on each side, is averaged
+_TOLD = 4.0  # standard errors that a fall must exceed to be one
+_BETWEEN = 0.5  # where the suggestion lies between half of the fall and the lowest loss, in log rate
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RangeAnswer:
+    """What a range test says.
+
+    Attributes:
+      suggestion: The rate, or None where the curves do not tell one.
+      reason: Why there is none, one sentence; "" if there is one.
+      interval: The lowest and highest suggestion over seeds; None without one, or with one seed.
+      stable_edge: The highest rate below which the mean loss stayed under its start; None if it
+        stayed there to the end of the ramp, or never fell.
+      suggestions: What each published rule suggests, by name: the median over seeds; a rule that says
+        nothing for more than half of the seeds is left out.
+      agreement: Decades between the lowest and the highest suggestion of the published rules; NaN for
+        fewer than two.
+
+    Example:
+      >>> RangeAnswer(0.1, "", (0.08, 0.12), 1.0, {"valley": 0.1}, float("nan")).suggestion
+      0.1
+    """
+
+    suggestion: float | None
+    reason: str
+    interval: tuple[float, float] | None
+    stable_edge: float | None
+    suggestions: dict[str, float]
+    agreement: float
+
+
+def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
+    r"""Suggests a rate from the losses of a ramp.
+
+    Curves are averaged over neighbouring rates, and over seeds. With $\ell_0$ the median over the first tenth
+    and $\ell_*$ the lowest average, the suggestion is half-way, in $\ln \eta$, between the first rate whose
+    average has come half of the way from $\ell_0$ to $\ell_*$ and the rate of $\ell_*$. Neither depends on
+    scale, shift or sign of the loss, or on single points.
+
+    There is no suggestion of curves that are too short, that are not finite from early on, that fall by no
+    more than four standard errors of their noise, or whose lowest point is in the first tenth: they rise
+    from the lowest rate on.
+
+    Args:
+      rates: The rates of the ramp, `[steps]`, increasing.
+      losses: The losses, `[seeds, steps]`; NaN where a seed no longer ran.
+
+    Returns:
+      A `RangeAnswer`.
+
+    Raises:
+      ValueError: If the shapes do not fit.
+
+    References:
+      Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
+
+    Example:
+      >>> import numpy as np
+      >>> rates = np.geomspace(1e-5, 10.0, 121)
+      >>> losses = 1 / (1 + (rates / 0.01)) + rates**2
+      >>> answer = judge_range(rates, losses[None])
+      >>> 0.01 < answer.suggestion < answer.stable_edge < 2
+      True
+    """
+    rates, losses = np.asarray(rates, float), np.asarray(losses, float)
+    if losses.ndim != 2 or rates.shape != losses.shape[1:]:
+        got = f"shapes {rates.shape} and {losses.shape}"
+        raise ValueError(f"`judge_range(losses=...)` must be [seeds, steps] beside rates [steps], got {got}")
+    published = _published(rates, losses)
+    decades = np.log10(list(published.values()) or [np.nan])
+    agreement = float(np.ptp(decades)) if len(published) > 1 else float("nan")
+
+    def answer(suggestion: float | None, reason: str, interval: tuple[float, float] | None) -> RangeAnswer:
+        return RangeAnswer(suggestion, reason, interval, edge, published, agreement)
+
+    edge = None
+    finite = _while_most_run(losses)
+    if len(rates) < _LEAST or len(rates) / max(np.log10(rates[-1] / rates[0]), 1e-9) < _LEAST_PER_DECADE:
+        span = f"{len(rates)} steps over {np.log10(rates[-1] / rates[0]):.2g} decades"
+        return answer(None, f"The ramp is too short, with {span}: take more steps.", None)
+    if finite < _LEAST:
+        since = f"from a rate of {rates[max(0, finite - 1)]:.3g} on"
+        return answer(None, f"Half of the seeds or more were not finite {since}: lower `minimum`.", None)
+    curve, noise = _course(losses[:, :finite])
+    start, lowest = _start(losses[:, :finite]), int(np.argmin(curve))
+    if start - curve[lowest] <= _TOLD * noise:
+        fall = f"{start - curve[lowest]:.3g}, its noise {noise:.3g}"
+        return answer(None, f"The loss did not fall by more than its noise: it fell by {fall}.", None)
+    if lowest < len(rates) // _START:
+        return answer(None, "The loss rises from the lowest rates on: lower `minimum`.", None)
+    above = np.flatnonzero(curve[lowest:] > start)
+    if len(above):
+        edge = float(rates[lowest + above[0]])
+    elif finite < len(rates):
+        edge = float(rates[finite])
+    found = [_between(rates, one) for one in losses]
+    each = [rate for rate in found if rate is not None]
+    interval = (min(each), max(each)) if len(each) > 1 else None
+    return answer(_suggested(rates, curve, start), "", interval)
+
+
+def range_course(losses: np.ndarray) -> np.ndarray:
+    """The curve that a range test's suggestion is read from.
+
+    Args:
+      losses: `[seeds, steps]`; NaN where a seed no longer ran.
+
+    Returns:
+      The average over seeds and neighbouring rates, up to where half of the seeds or more no longer ran.
+
+    Example:
+      >>> import numpy as np
+      >>> range_course(np.array([[1.0, 2.0, 3.0, np.nan], [3.0, 4.0, 5.0, 6.0]])).tolist()
+      [2.5, 3.0, 3.5]
+    """
+    finite = _while_most_run(np.asarray(losses, float))
+    return _course(np.asarray(losses, float)[:, : max(1, finite)])[0]
+
+
+def _between(rates: np.ndarray, losses: np.ndarray) -> float | None:
+    """What one seed suggests."""
+    bad = np.flatnonzero(~np.isfinite(losses))
+    kept = losses[None, : bad[0] if len(bad) else len(losses)]
+    if kept.shape[1] < _LEAST:
+        return None
+    curve, _ = _course(kept)
+    start = _start(kept)
+    return _suggested(rates, curve, start) if curve.min() < start else None
+
+
+def _suggested(rates: np.ndarray, curve: np.ndarray, start: float) -> float:
+    lowest = int(np.argmin(curve))
+    half = int(np.argmax(curve <= (start + curve[lowest]) / 2))
+    return float(np.exp((1 - _BETWEEN) * np.log(rates[half]) + _BETWEEN * np.log(rates[lowest])))
+
+
+def _start(losses: np.ndarray) -> float:
+    """Where the loss begins: the median over the first tenth, and over seeds."""
+    return float(np.median(losses[:, : max(3, losses.shape[1] // _START)]))
+
+
+def _while_most_run(losses: np.ndarray) -> int:
+    """Steps until half of the seeds or more have met a loss that is not finite."""
+    ended = np.mean(np.logical_or.accumulate(~np.isfinite(losses), axis=1), axis=0) >= 0.5
+    return int(np.argmax(ended)) if ended.any() else losses.shape[1]
+
+
+def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
+    """The average over seeds and neighbouring rates, and its standard error at the start.
+
+    Seeds that end earlier than most are left out from there on. The noise is that of the first half: near
+    the edge a loss jumps for other reasons.
+    """
+    ended = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
+    mean = np.nanmean(np.where(ended, np.nan, losses), axis=0)
+    reach = max(1, len(mean) // _NARROW)
+    width = 2 * reach + 1
+    weights = np.convolve(np.ones(len(mean)), np.ones(width), "same")
+    curve = np.convolve(mean, np.ones(width), "same") / weights
+    jumps = np.diff(mean[: max(4, len(mean) // 2)], 2)
+    noise = float(np.median(np.abs(jumps)) * 1.4826 / np.sqrt(6) / np.sqrt(width))
+    return curve, noise
+
+
+def _published(rates: np.ndarray, losses: np.ndarray) -> dict[str, float]:
+    """The median over seeds of what each published rule says."""
+    curves = [trimmed(rates, one) for one in smoothed(losses, _DECAY)]
+    found: dict[str, float] = {}
+    for name, rule in RULES.items():
+        said = [rate for curve in curves if (rate := rule(*curve)) is not None]
+        if 2 * len(said) >= len(curves):
+            found[name] = float(np.exp(np.median(np.log(said))))
+    return found

@@ -1,0 +1,146 @@
+"""What a training curve shows of its learning rate: too low, good, too high, and by which evidence.
+
+All that is measured is relative to how far the curve fell and how much it jumps, so that a loss may be
+scaled, shifted or negative.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_WINDOWS = 20  # parts of a curve, whose medians show where it goes
+_LEAST = 8  # points below which nothing is said
+_FLAT = 3.0  # standard errors that a fall must exceed
+_STRAIGHT = 0.35  # share of the fall in the last half from which on a curve goes on falling: too low
+_FALLING = 0.05  # share of the fall in the last quarter from which on training is slow
+_FAR = 0.5  # share of the reference's fall below which a rate that still falls is too low
+_JUMPS = 0.25  # of the fall: a rise of the median over the lowest before that makes training unstable
+_WAVES = 0.15  # of the fall: a spread in the last quarter that makes a curve oscillate
+_ABOVE = 0.5  # of the fall, or of the noise where nothing fell, above the start: diverged
+
+
+class Regime(NamedTuple):
+    """A label for a training curve, and what speaks for it.
+
+    Attributes:
+      label: "non-finite", "diverged", "unstable", "oscillating", "flat", "too low", "slow" or "good"; or
+        "unknown" of a curve that is too short.
+      evidence: One sentence.
+      fall: How far the loss fell from the first tenth to the lowest part of the curve.
+      noise: The standard deviation of the loss between neighbouring records.
+
+    Example:
+      >>> Regime("good", "it fell by 2 and then kept still", 2.0, 0.01).label
+      'good'
+    """
+
+    label: str
+    evidence: str
+    fall: float
+    noise: float
+
+
+def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
+    """Labels a training curve.
+
+    The curve is cut in up to 20 parts, whose medians are compared. With $f$ the fall from the first part to
+    the lowest and $s$ the standard deviation between neighbouring records, the first of these that holds is
+    the label:
+
+    - non-finite: a value is NaN or infinite.
+    - diverged: the last part is above the first by more than $f / 2$ and more than $3 s$.
+    - unstable: a part is above the lowest before it by more than $f / 4$ and more than $3 s$.
+    - flat: $f$ is at most three standard errors of the difference of two parts.
+    - too low: more than 0.35 of the fall came in the second half; or the loss still falls and has come
+      less than half as far as `reference` says it can.
+    - oscillating: the spread of the last quarter around its course exceeds $0.15 f$ and is larger than half
+      of that in the first quarter: it does not settle.
+    - slow: more than 0.05 of the fall came in the last quarter.
+    - good: what is left.
+
+    Args:
+      losses: The loss at equally spaced steps, `[records]`; NaN where training had ended.
+      reference: A loss that can be reached, the best rate's for instance; None if none is known.
+
+    Returns:
+      A `Regime`.
+
+    Raises:
+      ValueError: If `losses` is not one curve.
+
+    Example:
+      >>> import numpy as np
+      >>> steps = np.arange(200)
+      >>> regime(np.exp(-steps / 20)).label, regime(np.exp(-steps / 2000)).label
+      ('good', 'too low')
+    """
+    losses = np.asarray(losses, float)
+    if losses.ndim != 1:
+        raise ValueError(f"`regime(losses=...)` must be one curve, got an array of shape {losses.shape}")
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+        kept = losses[: bad[0]]
+        noise = _noise(kept)
+        return Regime("non-finite", f"record {bad[0]} of {len(losses)} is not finite", _fall(kept), noise)
+    if len(losses) < _LEAST:
+        return Regime("unknown", f"{len(losses)} records are too few", _fall(losses), _noise(losses))
+    parts = _parts(losses)
+    noise, size = _noise(losses), len(losses) / len(parts)
+    fall = float(parts[0] - parts.min())
+    error = 1.2533 * noise * np.sqrt(2 / size)  # of the difference of two medians
+
+    def found(label: str, evidence: str) -> Regime:
+        return Regime(label, evidence, fall, noise)
+
+    above = float(parts[-1] - parts[0])
+    if above > max(_ABOVE * fall, _FLAT * noise):
+        return found("diverged", f"it ended {above:.3g} above its start, having fallen by {fall:.3g}")
+    rises = parts - np.minimum.accumulate(parts)
+    worst = int(np.argmax(rises))
+    if rises[worst] > max(_JUMPS * fall, _FLAT * noise):
+        at = int(worst * size)
+        return found("unstable", f"it rose by {rises[worst]:.3g} until record {at}; it fell by {fall:.3g}")
+    if fall <= _FLAT * error:
+        return found("flat", f"it fell by {fall:.3g}, which its noise of {noise:.3g} explains")
+    second = float(parts[len(parts) // 2] - parts[-1]) / fall
+    last = float(parts[-1 - max(1, len(parts) // 4)] - parts[-1]) / fall
+    falls = last * fall > _FLAT * error and last > _FALLING
+    if second * fall > _FLAT * error and second > _STRAIGHT:
+        return found("too low", f"{second:.0%} of its fall came in the second half")
+    if falls and reference is not None and fall < _FAR * (parts[0] - reference):
+        share = fall / (parts[0] - reference)
+        return found("too low", f"it still falls, and came {share:.0%} of the way to {reference:.3g}")
+    early, late = _spread(losses[: len(losses) // 4]), _spread(losses[-(len(losses) // 4) :])
+    if late > max(_WAVES * fall, early / 2):
+        return found("oscillating", f"it swings by {late:.3g} at the end; it fell by {fall:.3g}")
+    if falls:
+        return found("slow", f"{last:.0%} of its fall came in the last quarter")
+    return found("good", f"it fell by {fall:.3g}, {last:.0%} of it in the last quarter")
+
+
+def _parts(losses: np.ndarray) -> np.ndarray:
+    """The medians of equal parts of a curve."""
+    count = max(4, min(_WINDOWS, len(losses) // 4))
+    return np.array([np.median(part) for part in np.array_split(losses, count)])
+
+
+def _fall(losses: np.ndarray) -> float:
+    if len(losses) < _LEAST:
+        return float(losses[0] - losses.min()) if len(losses) else float("nan")
+    parts = _parts(losses)
+    return float(parts[0] - parts.min())
+
+
+def _noise(losses: np.ndarray) -> float:
+    """The standard deviation of independent jumps, from second differences: a smooth course has none."""
+    if len(losses) < 3:
+        return float("nan")
+    return float(np.median(np.abs(np.diff(losses, 2))) * 1.4826 / np.sqrt(6))
+
+
+def _spread(losses: np.ndarray) -> float:
+    """The standard deviation around a straight line."""
+    t = np.arange(len(losses))
+    return float(np.std(losses - np.polyval(np.polyfit(t, losses, 1), t))) if len(losses) > 2 else 0.0

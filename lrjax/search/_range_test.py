@@ -1,0 +1,314 @@
+"""The range test: one training in which the rate climbs at every step, for many seeds at once."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from lrjax import _check, plot, results
+from lrjax.answer import RangeAnswer, judge_range
+from lrjax.engine import Job, Progress, parse_plan, train
+from lrjax.results import Plan, RangeTestData, SweepData
+from lrjax.search import _arguments, _grid
+from lrjax.search._progress import progress_bar
+from lrjax.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SUSTAINED = 3  # steps in a row for which a loss must be far above its start
+_PROBED = 3  # steps that must tell the lowest rate from the highest
+
+
+class RangeTest(RangeTestData):
+    """What a range test measured, and what it suggests; made by `range_test`.
+
+    Its arrays are those of `lrjax.results.RangeTestData`: `learning_rates` `[steps]`, `losses`
+    `[seeds, steps]`, `held_out`, `diverged_at`, `cost`, `plan`.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> test = lrjax.range_test(task.trial(lrjax.sgd), task.data, minimum=1e-5, progress=False)
+      >>> test.interval[0] <= test.suggestion <= test.interval[1] < test.stable_edge
+      True
+    """
+
+    @functools.cached_property
+    def answer(self) -> RangeAnswer:
+        """What the curves say: those of the held-out loss if there is one."""
+        return judge_range(self.learning_rates, self.losses if self.held_out is None else self.held_out)
+
+    @property
+    def suggestion(self) -> float | None:
+        """The rate to begin with, or None where the curves tell none; `reason` says why."""
+        return self.answer.suggestion
+
+    @property
+    def reason(self) -> str:
+        """Why there is no suggestion; "" if there is one."""
+        return self.answer.reason
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The lowest and the highest suggestion over seeds; None with one seed or without a suggestion."""
+        return self.answer.interval
+
+    @property
+    def stable_edge(self) -> float | None:
+        """The rate from which on the loss is above its start; None if it stays below to the end."""
+        return self.answer.stable_edge
+
+    @property
+    def suggestions(self) -> dict[str, float]:
+        """What the published rules suggest, by name."""
+        return self.answer.suggestions
+
+    def summary(self) -> str:
+        """The suggestion, how sure it is, and what the published rules say: a few lines of text."""
+        answer = self.answer
+        low, high, seeds = self.learning_rates[0], self.learning_rates[-1], len(self.losses)
+        many = f"{len(self.learning_rates)} steps from {low:.3g} to {high:.3g}"
+        lines = [f"range test of {self.name}: {many}, {seeds} seed{'s' * (seeds != 1)}"]
+        lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
+        if answer.stable_edge is not None:
+            lines.append(f"  the loss is above its start from {answer.stable_edge:.3g} on")
+        if answer.suggestion is None:
+            return "\n".join([*lines, f"No learning rate can be suggested. {answer.reason}"])
+        between = ""
+        if answer.interval is not None:
+            between = f" (seeds: {answer.interval[0]:.3g} to {answer.interval[1]:.3g})"
+        lines.append(f"Begin with a {self.name.replace('_', ' ')} of {answer.suggestion:.3g}{between}.")
+        return "\n".join(lines)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Stores the result in a directory as `range-test.json`; `lrjax.load` reads it back.
+
+        Args:
+          path: The directory; it is made if it is not there.
+
+        Raises:
+          OSError: If it cannot be written.
+        """
+        results.write_range_test(self, path)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the loss against the rate, with every suggestion.
+
+        Args:
+          ax: Where to draw; None makes a figure.
+
+        Returns:
+          The `Axes`.
+
+        Raises:
+          ImportError: If matplotlib is not installed.
+        """
+        return plot.ramp(self, self.answer, ax)
+
+
+def range_test(
+    trial: Trial,
+    data: Any,
+    *,
+    name: str = "learning_rate",
+    minimum: float = 1e-7,
+    maximum: float = 10.0,
+    steps: int = 100,
+    seeds: int = 5,
+    spacing: Literal["log", "linear"] = "log",
+    hyperparams: Mapping[str, Any] | None = None,
+    evaluate_on: Any = None,
+    blow_up: float | None = 4.0,
+    plan: str | Plan = "auto",
+    mesh: Mesh | None = None,
+    order: Literal["per-seed", "shared"] = "per-seed",
+    key: int = 0,
+    progress: bool = True,
+) -> RangeTest:
+    r"""Trains while the learning rate climbs, and suggests a rate from the losses.
+
+    At step $i$ of $N$ the rate is $\eta_i = \eta_0 (\eta_1 / \eta_0)^{i / (N - 1)}$, or on a straight line.
+    All seeds are trained side by side, each with a model and an order of the data of its own, so that the
+    suggestion does not hang on one of them. Nothing of the caller's is changed. A ramp mixes the rate with
+    the time at which it is tried; `find_learning_rate` does not.
+
+    With several groups of parameters, test the rate of each: `name` says which one climbs, `hyperparams`
+    where the others stay.
+
+    Args:
+      trial: What is trained; it takes the hyperparameter `name`, traced, and its steps depend on it.
+      data: The training data; see `lrjax.batches`.
+      name: The hyperparameter that climbs.
+      minimum: The lowest rate, $\eta_0$ > 0.
+      maximum: The highest rate, $\eta_1$ > `minimum`.
+      steps: Updates, >= 2; about 12 per decade tell the most.
+      seeds: Seeds, >= 1.
+      spacing: "log" for equal ratios, "linear" for equal differences.
+      hyperparams: The trial's other hyperparameters, by name.
+      evaluate_on: Held-out data whose loss is measured after every step and judged in place of the training
+        loss, as for `lrjax.sweep`; slower by as much as an evaluation takes.
+      blow_up: A seed stops once its training loss lay above its first one for 3 steps by more than this many
+        times the larger of that loss's size and the best improvement on it, > 0; None for never. It stops
+        at any loss that is not finite.
+      plan: How seeds are run; see `lrjax.sweep`.
+      mesh: Devices to lay the seeds out over; see `lrjax.sweep`.
+      order: "per-seed" for another order of the data for each seed, "shared" for one.
+      key: The base of all random keys, an integer >= 0.
+      progress: Whether to show a progress bar.
+
+    Returns:
+      A `RangeTest`.
+
+    Raises:
+      TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
+      ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
+
+    References:
+      Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np, lrjax
+      >>> x = np.linspace(-1, 1, 64)
+      >>> def loss(params, batch):
+      ...     return jnp.mean((params["w"] * batch["x"] - batch["y"]) ** 2)
+      >>> run = lrjax.trial(lambda key: {"w": jnp.zeros(())}, loss, lrjax.sgd)
+      >>> data = lrjax.batches({"x": x, "y": 3 * x}, batch_size=16)
+      >>> test = lrjax.range_test(run, data, minimum=1e-3, maximum=100.0, progress=False)
+      >>> 0.1 < test.suggestion < test.stable_edge
+      True
+    """
+    call = "range_test"
+    if not isinstance(trial, Trial):
+        hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
+        raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
+    point = dict(hyperparams or {})
+    _grid.points(call, [{**point, name: 1.0}], name)
+    if name in point:
+        expected = f"the hyperparameters beside {name!r}, which climbs"
+        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
+    if name in trial.static:
+        raise _check.fail(call, "name", "a hyperparameter that is traced", f"{name!r}, which is static")
+    rates = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
+    source, of_data = _arguments.source(call, data, [point], steps)
+    probe = Job(
+        trial=trial,
+        points=[{**point, name: float(rates[0])}, {**point, name: float(rates[-1])}],
+        data=source,
+        of_data=of_data,
+        steps=min(_PROBED, steps),
+        seeds=1,
+        key=_check.integer(call, "key", key),
+        shared_order=_arguments.order(call, order),
+        evaluate_every=steps,
+        record_every=1,
+        held_out=None,
+        test=None,
+        name=name,
+        plan=Plan("sequential", why="a probe"),
+        mesh=None,
+        rule=None,
+        blow_up=None,
+        patience=None,
+        keep=("final",),
+    )
+    job = probe._replace(
+        trial=_climbing(trial, name, rates),
+        points=[point],
+        steps=steps,
+        seeds=_check.integer(call, "seeds", seeds, low=1),
+        evaluate_every=1 if evaluate_on is not None else steps,
+        held_out=_arguments.held_out(call, trial, "evaluate_on", evaluate_on),
+        plan=parse_plan(call, plan),
+        mesh=_arguments.mesh(call, plan, mesh),
+        blow_up=_arguments.blow_up(call, blow_up),
+        keep=(),
+        sustained=_SUSTAINED,
+    )
+    _check_responds(call, name, train(probe, lambda progress, measured: None))
+    with progress_bar(progress, steps, [point], name, call) as show:
+
+        def report(progress: Progress, measured: Any) -> None:
+            show(progress)
+
+        found = train(job, report)
+    held_out = found.held_out.get("loss")
+    return RangeTest(
+        learning_rates=rates,
+        losses=found.metrics["loss"][0],
+        held_out=None if held_out is None else held_out[0, :, 1:],
+        diverged_at=found.diverged_at[0],
+        name=name,
+        hyperparams=point,
+        cost=found.cost,
+        plan=found.plan,
+    )
+
+
+class _Climb(NamedTuple):
+    state: Any
+    step: jax.Array
+
+
+def _climbing(trial: Trial, name: str, rates: np.ndarray) -> Trial:
+    """A trial whose rate is another one at every step."""
+    table = rates.astype(np.float32)
+
+    def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> _Climb:
+        return _Climb(trial.init(key, {**hyperparams, name: jnp.asarray(table)[0]}), jnp.int32(0))
+
+    def update(climb: _Climb, batch: Any, hyperparams: Mapping[str, Any]) -> tuple[Any, _Climb]:
+        rate = jnp.asarray(table)[climb.step]
+        metrics, state = trial.update(climb.state, batch, {**hyperparams, name: rate})
+        return metrics, _Climb(state, climb.step + 1)
+
+    judge, told = trial.evaluate, trial.observe
+
+    def evaluate(climb: _Climb, batch: Any) -> Any:
+        assert judge is not None
+        return judge(climb.state, batch)
+
+    def observe(climb: _Climb, metrics: Any) -> _Climb:
+        assert told is not None
+        return climb._replace(state=told(climb.state, metrics))
+
+    return Trial(
+        init,
+        update,
+        None if judge is None else evaluate,
+        None if told is None else observe,
+        trial.static,
+    )
+
+
+def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str) -> np.ndarray:
+    _check.number(call, "minimum", minimum, low=0, open_low=True)
+    _check.number(call, "maximum", maximum, low=float(minimum), open_low=True)
+    if spacing == "log":
+        return np.geomspace(float(minimum), float(maximum), steps)
+    if spacing == "linear":
+        return np.linspace(float(minimum), float(maximum), steps)
+    raise _check.fail(call, "spacing", "'log' or 'linear'", repr(spacing))
+
+
+def _check_responds(call: str, name: str, probed: SweepData) -> None:
+    """Requires that the lowest and the highest rate left the trial in different states."""
+    states = [probed.states["final"].get((p, 0)) for p in (0, 1)]
+    low, high = ([_bits(x) for x in jax.tree.leaves(state) if hasattr(x, "dtype")] for state in states)
+    if low == high and (probed.diverged_at[0] == probed.diverged_at[1]).all():
+        expected = "a hyperparameter that the trial's steps depend on"
+        got = f"{name!r}: the lowest and the highest rate lead to the same state, bit by bit"
+        raise _check.fail(call, "name", expected, got)
+
+
+def _bits(x: Any) -> bytes:
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x = jax.random.key_data(x)
+    return np.asarray(x).tobytes()

@@ -1,0 +1,119 @@
+"""What a range test suggests: where the curves say so, and nothing where they do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrjax.answer import judge_range, range_course
+
+RATES = np.geomspace(1e-7, 10.0, 100)
+
+
+def ramps(seeds=5, noise=0.02, middle=1e-3, edge=0.5, rates=RATES):
+    """Curves that fall around `middle` and rise after `edge`; NaN far above it."""
+    curve = 2.3 - 1.8 / (1 + middle / rates) + (rates / edge) ** 2
+    curve = np.where(rates > 4 * edge, np.nan, curve)
+    return curve + noise * np.random.default_rng(0).normal(size=(seeds, len(rates)))
+
+
+def test_the_suggestion_lies_between_half_of_the_fall_and_the_lowest_loss():
+    answer = judge_range(RATES, ramps())
+    assert 1e-3 < answer.suggestion < 0.3
+    assert answer.reason == ""
+    low, high = answer.interval
+    assert low <= answer.suggestion * 1.3
+    assert high >= answer.suggestion / 1.3
+    assert 0.3 < answer.stable_edge < 2.1
+
+
+@pytest.mark.parametrize("factor", [1e-2, 1e2])
+def test_it_moves_with_the_curve(factor):
+    wide = np.geomspace(1e-9, 1e3, 240)
+    base = judge_range(wide, ramps(noise=0.0, rates=wide)).suggestion
+    moved = ramps(noise=0.0, middle=1e-3 * factor, edge=0.5 * factor, rates=wide)
+    assert judge_range(wide, moved).suggestion == pytest.approx(base * factor, rel=0.15)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_scale_shift_and_sign_of_the_loss_do_not_matter(scale, shift):
+    expected, answer = judge_range(RATES, ramps()), judge_range(RATES, scale * ramps() + shift)
+    assert answer.suggestion == pytest.approx(expected.suggestion, rel=1e-9)
+    assert answer.interval == pytest.approx(expected.interval)
+    assert answer.stable_edge == pytest.approx(expected.stable_edge)
+
+
+def test_the_order_of_seeds_does_not_matter():
+    losses = ramps()
+    assert judge_range(RATES, losses[::-1]).suggestion == pytest.approx(judge_range(RATES, losses).suggestion)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", ["flat", "noise", "rising"])
+def test_it_abstains_where_nothing_can_be_learned(seed, shape):
+    noise = np.random.default_rng(seed).normal(size=(5, 100))
+    losses = {"flat": np.ones((5, 100)), "noise": 2.3 + 0.1 * noise, "rising": RATES**0.3 + 0.01 * noise}[
+        shape
+    ]
+    answer = judge_range(RATES, losses)
+    assert answer.suggestion is None
+    assert answer.interval is None
+    assert answer.reason.endswith((".", "`minimum`."))
+
+
+def test_it_abstains_where_all_diverge():
+    losses = np.where(RATES > 3e-7, np.nan, 2.0) * np.ones((3, 1))
+    answer = judge_range(RATES, losses)
+    assert answer.suggestion is None
+    assert "lower `minimum`" in answer.reason
+
+
+@pytest.mark.parametrize("steps", [5, 19, 30])
+def test_it_abstains_from_ramps_that_are_too_short(steps):
+    rates = np.geomspace(1e-7, 10.0, steps)
+    answer = judge_range(rates, ramps(rates=rates))
+    assert answer.suggestion is None
+    assert f"{steps} steps over 8 decades" in answer.reason
+
+
+def test_a_minority_of_seeds_that_diverge_early_does_not_decide():
+    losses = ramps()
+    expected = judge_range(RATES, losses).suggestion
+    losses[:2, 20:] = np.nan
+    assert judge_range(RATES, losses).suggestion == pytest.approx(expected, rel=0.3)
+
+
+def test_one_seed_has_no_interval():
+    answer = judge_range(RATES, ramps(seeds=1))
+    assert answer.suggestion is not None
+    assert answer.interval is None
+
+
+def test_without_an_edge_there_is_none():
+    rates = np.geomspace(1e-7, 1e-2, 100)
+    answer = judge_range(rates, ramps(rates=rates))
+    assert answer.stable_edge is None
+    assert answer.suggestion is not None
+
+
+def test_published_rules_are_medians_over_seeds():
+    answer = judge_range(RATES, ramps())
+    assert set(answer.suggestions) == {"steep", "minimum", "valley", "slide"}
+    each = np.log10(list(answer.suggestions.values()))
+    assert answer.agreement == pytest.approx(each.max() - each.min())
+    one = [judge_range(RATES, losses[None]).suggestions["valley"] for losses in ramps()]
+    assert answer.suggestions["valley"] == pytest.approx(np.median(one))
+
+
+def test_the_course_is_an_average_over_seeds_and_neighbours():
+    losses = np.arange(10.0) + np.array([[0.0], [2.0]])
+    np.testing.assert_allclose(range_course(losses)[1:-1], np.arange(1.0, 9.0) + 1)
+
+
+@pytest.mark.parametrize("losses", [np.ones(100), np.ones((5, 99))])
+def test_shapes_that_do_not_fit_are_refused(losses):
+    with pytest.raises(ValueError, match=r"`judge_range\(losses=\.\.\.\)` must be \[seeds, steps\]"):
+        judge_range(RATES, losses)

@@ -1,0 +1,218 @@
+"""The range test: it trains as a plain loop with that ramp would, and refuses what it must."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrjax
+
+X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+Y = X @ np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+DATA = lrjax.batches((X, Y), batch_size=16)
+
+
+def init_params(key):
+    return jax.random.normal(key, (4,))
+
+
+def loss(w, batch):
+    x, y = batch
+    return jnp.mean((x @ w - y) ** 2)
+
+
+def linear(optimizer=lrjax.sgd):
+    return lrjax.trial(init_params, loss, optimizer)
+
+
+def run(trial=None, data=DATA, **options):
+    options = {"minimum": 1e-4, "maximum": 10.0, "progress": False, **options}
+    return lrjax.range_test(trial or linear(), data, **options)
+
+
+def by_hand(rates, seed_index):
+    """Gradient descent in a plain loop, in float64."""
+    key = jax.random.fold_in(jax.random.key(0), seed_index)
+    w = np.asarray(init_params(jax.random.split(key)[0]), float)
+    losses = []
+    for step, rate in enumerate(rates):
+        x, y = (np.asarray(part, float) for part in DATA(step, seed_index))
+        error = x @ w - y
+        losses.append(np.mean(error**2))
+        w -= rate * 2 * x.T @ error / len(y)
+    return losses
+
+
+@pytest.mark.parametrize("spacing", ["log", "linear"])
+def test_losses_are_those_of_a_plain_loop_with_that_ramp(spacing):
+    test = run(steps=30, seeds=2, spacing=spacing, maximum=0.1)
+    ladder = np.geomspace if spacing == "log" else np.linspace
+    np.testing.assert_allclose(test.learning_rates, ladder(1e-4, 0.1, 30), rtol=1e-12)
+    assert test.learning_rates[[0, -1]].tolist() == [1e-4, 0.1]
+    assert test.losses.shape == (2, 30)
+    for seed in (0, 1):
+        np.testing.assert_allclose(test.losses[seed], by_hand(test.learning_rates, seed), rtol=1e-4)
+
+
+def test_the_suggestion_trains_and_the_edge_does_not():
+    test = run()
+    assert test.losses.shape == (5, 100)
+    assert test.interval[0] <= test.interval[1]
+    assert test.suggestion < test.stable_edge
+    assert set(test.suggestions) <= {"steep", "minimum", "valley", "slide"}
+    grid = {"learning_rate": [test.suggestion, 3 * test.stable_edge]}
+    sweep = lrjax.sweep(linear(), grid, DATA, steps=200, seeds=3, progress=False)
+    assert sweep.answer.learning_rate == test.suggestion
+    assert (sweep.metrics["loss"][0, :, -1] < 1e-3 * sweep.metrics["loss"][0, :, 0]).all()
+
+
+def test_a_seed_that_blows_up_stops_and_is_marked():
+    test = run()
+    assert (test.diverged_at > 0).all()
+    for seed, step in enumerate(test.diverged_at):
+        assert np.isnan(test.losses[seed, step + 1 :]).all()
+        assert np.isfinite(test.losses[seed, :step]).all()
+    assert (run(blow_up=None).diverged_at == -1).all()  # high as it is, the loss stays finite to the end
+
+
+def test_seeds_differ_and_a_rerun_does_not():
+    first, second = run(seeds=3), run(seeds=3)
+    np.testing.assert_array_equal(first.losses, second.losses)
+    assert len(np.unique(first.losses[:, 0])) == 3
+    np.testing.assert_array_equal(run(seeds=2).losses, first.losses[:2])
+    assert not np.array_equal(run(seeds=3, key=1).losses, first.losses)
+
+
+def test_held_out_losses_are_those_after_each_step():
+    test = run(steps=25, seeds=2, maximum=0.1, evaluate_on=DATA.arrays)
+    assert test.held_out.shape == (2, 25)
+    plain = run(steps=25, seeds=2, maximum=0.1)
+    np.testing.assert_allclose(test.losses, plain.losses, rtol=1e-6)
+    assert plain.held_out is None
+    w = np.asarray(init_params(jax.random.split(jax.random.fold_in(jax.random.key(0), 0))[0]), float)
+    for step, rate in enumerate(test.learning_rates):
+        x, y = (np.asarray(part, float) for part in DATA(step, 0))
+        w -= rate * 2 * x.T @ (x @ w - y) / len(y)
+        np.testing.assert_allclose(test.held_out[0, step], np.mean((X @ w - Y) ** 2), rtol=1e-4)
+
+
+def test_another_group_keeps_its_rate():
+    def optimizer(body, head):
+        return lrjax.chain(
+            lrjax.masked(lrjax.sgd(body), {"body": True, "head": False}),
+            lrjax.masked(lrjax.sgd(head), {"body": False, "head": True}),
+        )
+
+    trial = lrjax.trial(
+        lambda key: {"body": jnp.float32(1.0), "head": jnp.float32(1.0)},
+        lambda p, batch: 0.5 * (p["body"] ** 2 + p["head"] ** 2),
+        optimizer,
+    )
+    test = run(trial, name="body", hyperparams={"head": 0.1}, steps=20, seeds=1, maximum=0.5)
+    body = np.cumprod([1.0, *(1 - test.learning_rates[:-1])])
+    expected = 0.5 * (body**2 + 0.9 ** (2 * np.arange(20)))
+    np.testing.assert_allclose(test.losses[0], expected, rtol=1e-5)
+    assert test.hyperparams == {"head": 0.1}
+
+
+def test_nothing_is_told_of_a_loss_that_is_always_the_same():
+    def constant(w, batch):
+        return 0.0 * jnp.sum(w) + 1.0
+
+    test = run(lrjax.trial(init_params, constant, lrjax.sgd))
+    assert test.suggestion is None
+    assert "did not fall" in test.reason
+    assert "No learning rate can be suggested" in test.summary()
+
+
+def test_a_trial_whose_steps_do_not_depend_on_the_rate_is_refused():
+    def update(x, batch, hyperparams):
+        del hyperparams
+        return {"loss": x**2}, 0.9 * x
+
+    trial = lrjax.Trial(lambda key, hyperparams: jnp.float32(1.0), update)
+    with pytest.raises(ValueError, match="lead to the same state"):
+        run(trial)
+
+
+def test_a_trial_that_does_not_take_the_name_is_refused_before_training():
+    with pytest.raises(TypeError, match=r"takes the hyperparameter 'rate'"):
+        run(name="rate")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"minimum": 0.0}, r"`range_test\(minimum=\.\.\.\)` must be one number > 0"),
+        ({"maximum": 1e-5}, r"`range_test\(maximum=\.\.\.\)` must be one number > 0.0001"),
+        ({"steps": 1}, r"`range_test\(steps=\.\.\.\)` must be an integer >= 2"),
+        ({"seeds": 0}, r"`range_test\(seeds=\.\.\.\)` must be an integer >= 1"),
+        ({"spacing": "cubic"}, r"`range_test\(spacing=\.\.\.\)` must be 'log' or 'linear', got 'cubic'"),
+        ({"blow_up": -1.0}, r"`range_test\(blow_up=\.\.\.\)` must be one number > 0"),
+        ({"order": "none"}, r"`range_test\(order=\.\.\.\)` must be 'per-seed' or 'shared'"),
+        ({"hyperparams": {"learning_rate": 0.1}}, r"`range_test\(hyperparams=\.\.\.\)` must be .* beside"),
+        ({"evaluate_on": 3}, r"`range_test\(evaluate_on=\.\.\.\)`"),
+        ({"plan": "fast"}, r"`range_test\(plan=\.\.\.\)`"),
+        ({"key": -1}, r"`range_test\(key=\.\.\.\)`"),
+    ],
+)
+def test_wrong_arguments(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        run(**options)
+
+
+def test_wrong_trials_and_data():
+    with pytest.raises(TypeError, match=r"`range_test\(trial=\.\.\.\)` must be a `lrjax.Trial`"):
+        run(lrjax.sgd)
+    with pytest.raises(TypeError, match=r"`range_test\(data=\.\.\.\)`"):
+        run(data=3)
+    static = linear()._replace(static=("learning_rate",))
+    with pytest.raises(
+        ValueError,
+        match=r"`range_test\(name=\.\.\.\)` must be .* traced, got 'learning_rate', which is static",
+    ):
+        run(static)
+
+
+def test_it_is_stored_and_read_back(tmp_path):
+    test = run(evaluate_on=DATA.arrays, seeds=2)
+    test.save(tmp_path / "run")
+    again = lrjax.load(tmp_path / "run")
+    assert isinstance(again, lrjax.RangeTest)
+    for name in ("learning_rates", "losses", "held_out", "diverged_at"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(test, name))
+        assert getattr(again, name).dtype == getattr(test, name).dtype
+    assert again.summary() == test.summary()
+    assert (again.plan, again.cost) == (test.plan, test.cost)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "losses": 3}'])
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "range-test.json").write_text(text)
+    with pytest.raises(ValueError, match=r"`load\(path=\.\.\.\)` must be a stored range test, got a damaged"):
+        lrjax.load(tmp_path)
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    (tmp_path / "range-test.json").write_text('{"format": 99}')
+    with pytest.raises(ValueError, match="format 99"):
+        lrjax.load(tmp_path)
+
+
+def test_the_picture_shows_seeds_rules_interval_and_edge():
+    test = run()
+    ax = test.plot()
+    labels = ax.get_legend_handles_labels()[1]
+    assert f"suggested: {test.suggestion:.3g}" in labels
+    assert "range over seeds" in " ".join(labels) or "interval over seeds" in labels
+    assert any(label.startswith("valley") for label in labels)
+    assert any(label.startswith("above its start") for label in labels)
+    assert len([line for line in ax.lines if len(line.get_xdata()) == 100]) >= 5
+    assert ax.get_xscale() == "log"
+
+
+def test_the_picture_of_a_test_that_abstains_can_be_drawn():
+    constant = lrjax.trial(init_params, lambda w, batch: 0.0 * jnp.sum(w) + 1.0, lrjax.sgd)
+    assert run(constant).plot().get_ylabel() == "training loss"
