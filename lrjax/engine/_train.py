@@ -32,7 +32,6 @@ from lrjax.engine._team import Team
 from lrjax.results import Plan, SweepData
 
 _LARGEST_CHUNK = 2**28  # bytes of indices or of batches made on the host that wait for their steps
-_LEAST_CHUNKS = 20  # of data that are made on the host
 _SAFE = 0.5  # of the free memory: what can take no more than that is not looked at closely
 _TELLING = 0.2  # seconds below which a run says more of what surrounds the steps
 _LONG_CHECK = 1.0  # seconds of checking after which it is reported
@@ -91,7 +90,7 @@ class Training:
         settings = [self._setting(team) for team in self.teams]
         asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
         per_step = sum(s.seconds * s.members / s.cores for s in settings)
-        most = min(_longest(team, job) for team in self.teams)
+        most = min(_longest_in_memory(team, job) for team in self.teams)
         rounds = sum(
             s.members / s.cores for s in settings if s.on_cpu
         )  # elsewhere all train at the same time
@@ -571,16 +570,12 @@ def _padded(x: Any, length: int) -> jax.Array:
     return jnp.asarray(x)
 
 
-def _longest(team: Team, job: Job) -> int:
-    """Steps per chunk at most: as many as memory can hold what their batches are gathered from.
-
-    Batches that are made on the host may be slow to come, and fail to: no chunk waits for all of them.
-    """
+def _longest_in_memory(team: Team, job: Job) -> int:
+    """Steps per chunk at most: as many as memory can hold what their batches are gathered from."""
     selected = team.data.schedule(0, 1, (0,)) if team.data.on_device else team.batch
     bytes_per_step = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(selected))
     bytes_per_step *= job.seeds if team.batched else 1
-    fit = max(1, _LARGEST_CHUNK // max(1, bytes_per_step))
-    return fit if team.data.on_device else min(fit, -(-job.steps // _LEAST_CHUNKS))
+    return max(1, _LARGEST_CHUNK // max(1, bytes_per_step))
 
 
 def _batch_outline(data: Data) -> Any:

@@ -233,8 +233,9 @@ def sweep(
     seeds = _check.integer(call, "seeds", seeds, low=1)
     source, of_data = _arguments.source(call, data, points, steps)
     evaluations = _EVALUATIONS_TO_ALLOCATE if allocation is not None else _EVALUATIONS
-    if allocation is None and evaluate_on is None:
-        evaluations = 1  # there is nothing to stop for
+    on_device = all(source({name: point[name] for name in of_data}).on_device for point in points)
+    if allocation is None and evaluate_on is None and on_device:
+        evaluations = 1  # there is nothing to stop for; a host may be slow to make batches, or fail to
     asked = (evaluate_every, record_every)
     evaluate_every = _arguments.interval(call, "evaluate_every", evaluate_every, -(-steps // evaluations))
     record_every = _arguments.interval(call, "record_every", record_every, -(-steps // _MOST_RECORDS))
