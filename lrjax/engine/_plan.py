@@ -187,7 +187,7 @@ def choose(
     seconds, compiling = measure(found[0], None)
     measured = {str(found[0]): seconds}
     running = seconds * member_steps
-    trying = max(compiling, 0.2) + max(PROBE, seconds * members)  # seconds, for each of the others
+    trying = max(compiling, 0.2) + max(PROBE, 2 * seconds * members)  # seconds, for each of the others
     if running < _REPAYS * (len(found) - 1) * trying:
         why = f"{found[0].why}; trying others would not be repaid in the {running:.2g} s the job takes"
         return dataclasses.replace(found[0], why=why, measured=measured)

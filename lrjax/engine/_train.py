@@ -547,8 +547,10 @@ def _measure(
     unit = clock.unit if programs.plan.steps == "unrolled" else 1
     steps = 10 if about is None else min(10, int(_plan.PROBE / (about * len(ids))))
     count = min(unit * max(1, steps // unit), whole) if programs.any_count else whole
+    crew.rehearse(ids, selected, count)  # the first run compiles, makes the members and fills the caches
     took: list[float] = []  # seconds per member-step
-    while len(took) < 4 and sum(took) * count * len(ids) < _plan.PROBE:
+    spent = 0.0
+    while len(took) < 3 and spent < _plan.PROBE:
         began, before = time.perf_counter(), programs.seconds_compiling
         crew.rehearse(ids, selected, count)
         seconds = time.perf_counter() - began - (programs.seconds_compiling - before)
@@ -556,9 +558,9 @@ def _measure(
             count = min(whole, 4 * count)
         else:
             took.append(seconds / (count * len(ids)))
+            spent += seconds
     crew.drop(ids)
-    # The first of several runs is the one that finds nothing in the caches.
-    return float(np.median(took[1:] or took)), programs.seconds_compiling - compiled
+    return float(np.median(took)), programs.seconds_compiling - compiled
 
 
 def _padded(x: Any, length: int) -> jax.Array:

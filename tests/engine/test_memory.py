@@ -1,11 +1,14 @@
 """Grids that do not fit the memory are trained some columns at a time, and nothing else changes."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
 
 import lrjax
-from lrjax.engine import _memory, _plan
+from lrjax.engine import _memory, _plan, _train
+from lrjax.engine._clock import clock
 from lrjax.engine._program import Programs
 
 RATES = [0.01 * (i + 1) for i in range(8)]
@@ -105,7 +108,7 @@ def test_states_are_held_once_and_lean_plans_hold_no_others(monkeypatch):
 
 
 def test_trying_a_large_step_takes_few_of_them():
-    """A plan is tried only where its compiling and one step of all members are repaid."""
+    """A plan is tried only where its compiling and two steps of all members are repaid."""
     asked = []
 
     def measure(plan, about):
@@ -113,8 +116,33 @@ def test_trying_a_large_step_takes_few_of_them():
         return 0.01, 1.0
 
     found = [lrjax.results.Plan("pool"), lrjax.results.Plan("vmap")]
-    for members, steps, tried in ((100, 1000, 1), (100, 1500, 2), (1000, 1500, 1), (1000, 7000, 2)):
+    for members, steps, tried in ((100, 1000, 1), (100, 2000, 2), (1000, 2000, 1), (1000, 13_000, 2)):
         asked.clear()
         _plan.choose(found, measure, members, steps, 100.0, lambda text: None)
         assert len(asked) == tried, (members, steps)
     assert asked == [("pool/scan", None), ("vmap/scan", 0.01)]
+
+
+def test_what_the_first_run_makes_does_not_count_as_the_speed_of_a_plan(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_train.time, "perf_counter", lambda: now[0])
+
+    class Crew:
+        programs = types.SimpleNamespace(
+            plan=lrjax.results.Plan("vmap"), any_count=True, seconds_compiling=0.0
+        )
+        fresh = True
+
+        def start(self, ids):
+            pass
+
+        def rehearse(self, ids, selected, count):
+            now[0] += (1.0 if self.fresh else 0.001) + 1e-4 * count * len(ids)
+            self.fresh = False
+
+        drop = start
+
+    ids = [(point, 0) for point in range(8)]
+    for about in (None, 1e-4, 10.0):
+        seconds, _ = _train._measure(Crew(), ids, lambda seed: None, clock(10_000, 10_000, 1e-3, 1.0), about)
+        assert seconds == pytest.approx(1e-4, rel=0.02 if about != 10.0 else 1.3)
