@@ -99,11 +99,12 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
         return answer(None, f"Half of the seeds or more were not finite {since}: lower `minimum`.", None)
     curve, noise = _course(losses[:, :finite])
     start, lowest = _start(losses[:, :finite]), int(np.argmin(curve))
-    if start - curve[lowest] <= _TOLD * noise:
+    falls, rises = start - curve[lowest] > _TOLD * noise, curve.max() - start > _TOLD * noise
+    if (rises and not falls) or (falls and lowest < len(rates) // _START):
+        return answer(None, "The loss rises from the lowest rates on: lower `minimum`.", None)
+    if not falls:
         fall = f"{start - curve[lowest]:.3g}, its noise {noise:.3g}"
         return answer(None, f"The loss did not fall by more than its noise: it fell by {fall}.", None)
-    if lowest < len(rates) // _START:
-        return answer(None, "The loss rises from the lowest rates on: lower `minimum`.", None)
     above = np.flatnonzero(curve[lowest:] > start)
     if len(above):
         edge = float(rates[lowest + above[0]])

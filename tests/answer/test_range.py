@@ -52,16 +52,21 @@ def test_the_order_of_seeds_does_not_matter():
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("shape", ["flat", "noise", "rising"])
+@pytest.mark.parametrize("shape", ["flat", "noise", "rising", "soon rising"])
 def test_it_abstains_where_nothing_can_be_learned(seed, shape):
     noise = np.random.default_rng(seed).normal(size=(5, 100))
-    losses = {"flat": np.ones((5, 100)), "noise": 2.3 + 0.1 * noise, "rising": RATES**0.3 + 0.01 * noise}[
-        shape
-    ]
-    answer = judge_range(RATES, losses)
+    rising = RATES**0.3 + 0.01 * noise
+    losses = {
+        "flat": np.ones((5, 100)),
+        "noise": 2.3 + 0.1 * noise,
+        "rising": rising,
+        "soon rising": np.maximum(2 - 0.3 * np.arange(100), 0.05 * np.arange(100)) + 0.01 * noise,
+    }
+    answer = judge_range(RATES, losses[shape])
     assert answer.suggestion is None
     assert answer.interval is None
-    assert answer.reason.endswith((".", "`minimum`."))
+    expected = "rises from the lowest rates" if "rising" in shape else "did not fall by more than its noise"
+    assert expected in answer.reason
 
 
 def test_it_abstains_where_all_diverge():

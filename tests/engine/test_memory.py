@@ -145,4 +145,4 @@ def test_what_the_first_run_makes_does_not_count_as_the_speed_of_a_plan(monkeypa
     ids = [(point, 0) for point in range(8)]
     for about in (None, 1e-4, 10.0):
         seconds, _ = _train._measure(Crew(), ids, lambda seed: None, clock(10_000, 10_000, 1e-3, 1.0), about)
-        assert seconds == pytest.approx(1e-4, rel=0.02 if about != 10.0 else 1.3)
+        assert seconds == pytest.approx(1e-4, rel=0.02)
