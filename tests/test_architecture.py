@@ -24,6 +24,7 @@ SEARCH = CORE | {
     "answer",
     "plot",
     "report",
+    "export",
     "science",
     "search",
     "compat",
@@ -46,6 +47,7 @@ ROOMS = {
     "answer": RESULTS,
     "plot": RESULTS | {"answer", "schedules"},
     "report": RESULTS | {"answer", "plot", "schedules"},
+    "export": RESULTS | {"answer"},  # tables and logs for other programs
     "science": CORE | {"schedules", "trials"},
     "search": SEARCH,
     "compat": SEARCH | {"transforms", "learning_rate", "optimizers"},
@@ -57,7 +59,17 @@ ROOMS["cli"] = BELOW | {"tasks"}
 ROOMS["__main__"] = {"cli"}
 
 NEVER = {"optax", "flax", "torch", "pickle"}  # oracles and peers; and nothing stored may execute
-ONLY_WHEN_CALLED = {"matplotlib", "sklearn", "orbax"}  # extras
+ONLY_WHEN_CALLED = {  # extras
+    "matplotlib",
+    "sklearn",
+    "orbax",
+    "xarray",
+    "pandas",
+    "tensorboardX",
+    "plotly",
+    "optuna",
+    "shtab",
+}
 
 
 def modules_of(root):
