@@ -1,6 +1,11 @@
 """Pictures of measured results; matplotlib is imported when one is drawn."""
 
+from lrjax.plot._basin import basin
+from lrjax.plot._brackets import brackets
+from lrjax.plot._curves import curves
+from lrjax.plot._figure import draw, sweep_figure
+from lrjax.plot._heat_map import heat_map
+from lrjax.plot._ledger import ledger
 from lrjax.plot._ramp import ramp
-from lrjax.plot._sweep import basin, curves, sweep_figure
 
-__all__ = ["basin", "curves", "ramp", "sweep_figure"]
+__all__ = ["basin", "brackets", "curves", "draw", "heat_map", "ledger", "ramp", "sweep_figure"]

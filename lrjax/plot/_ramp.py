@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrjax.answer import RangeAnswer, range_course
-from lrjax.plot import _style
+from lrjax.plot import _points, _style
 from lrjax.results import RangeTestData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MARKS = {"steep": "v", "minimum": "s", "valley": "D", "slide": "^"}
+_ROW = 0.055  # of the axis' height, for each published rule
 
 
 def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Axes:
     """The loss of every seed against the rate, their average, and what is suggested.
 
     A thin line is a seed, the thick one what the suggestion is read from: the average over seeds and
-    neighbouring rates. The suggestion is marked with a star and its interval over seeds is shaded; the
-    published rules are marks along the axis; a dotted line shows where the loss is above its start for good.
+    neighbouring rates. The suggestion is marked with a star and its interval over seeds is shaded; each of
+    the published rules has a row of its own along the bottom; hatched is where the loss is above its start
+    for good. Where nothing is suggested, the title says why.
 
     Args:
       data: A range test's measurements.
@@ -43,39 +45,90 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     """
     ax = _style.axes(ax)
     rates, losses = data.learning_rates, data.losses if data.held_out is None else data.held_out
+    course = range_course(losses)
+    rows = _ROW * len(answer.suggestions)
     for seed, curve in enumerate(losses):
         label = "_" if seed else f"{len(losses)} seeds" if len(losses) > 1 else "one seed"
         ax.plot(rates, curve, color=_style.LINE, linewidth=0.7, alpha=0.35, label=label)
-    course = range_course(losses)
     ax.plot(rates[: len(course)], course, color=_style.LINE, linewidth=2.0, label="average")
+    ax.set_xscale("log")
+    ax.set_xlim(rates[0], rates[-1])
+    _limit_losses(ax, course, rows)
+    _mark_suggestion(ax, rates, course, answer, rows)
+    _mark_rules(ax, answer, rows)
+    _mark_edge(ax, rates, answer)
+    ax.set_xlabel(_points.words(data.name))
+    ax.set_ylabel("training loss" if data.held_out is None else "held-out loss")
+    _style.legend(ax, f"No suggestion: {answer.reason}" if answer.suggestion is None else "")
+    return ax
+
+
+def _limit_losses(ax: Axes, course: np.ndarray, rows: float) -> None:
+    """From below the lowest average to a little above the start; the rules' rows come below that."""
+    known = course[np.isfinite(course)]
+    if not len(known):
+        return
+    low, start = float(known.min()), float(known[0])
+    margin = max(start - low, 1e-12 + 0.05 * abs(start))
+    bottom, top = low - 0.25 * margin, start + 0.6 * margin
+    ax.set_ylim(bottom - (top - bottom) * rows / (1 - rows), top)
+
+
+def _mark_suggestion(
+    ax: Axes, rates: np.ndarray, course: np.ndarray, answer: RangeAnswer, rows: float
+) -> None:
     if answer.interval is not None:
-        ax.axvspan(
-            *answer.interval, color=_style.CHOSEN, alpha=0.12, linewidth=0, label="interval over seeds"
-        )
+        low, high = answer.interval
+        ax.axvspan(low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0, label="interval over seeds")
     if answer.suggestion is not None:
-        ax.axvline(answer.suggestion, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
+        ax.axvline(answer.suggestion, rows, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
         height = float(np.interp(np.log(answer.suggestion), np.log(rates[: len(course)]), course))
         label = f"suggested: {answer.suggestion:.3g}"
         ax.plot(answer.suggestion, height, "*", color=_style.CHOSEN, markersize=14, label=label, zorder=5)
-    for name, rate in answer.suggestions.items():
+
+
+def _mark_rules(ax: Axes, answer: RangeAnswer, rows: float) -> None:
+    """One row a rule, its name beside its mark, on the side where there is room."""
+    low, high = ax.get_xlim()
+    for row, (name, rate) in enumerate(reversed(answer.suggestions.items())):
+        height = (row + 0.55) * _ROW
+        share = np.log(rate / low) / np.log(high / low)
+        shown = float(np.clip(rate, low, high))  # a tenth of a rate may lie below the ramp
         ax.plot(
-            rate,
-            0.03,
+            shown,
+            height,
             _MARKS.get(name, "o"),
-            color=_style.FAILED,
-            markersize=6,
+            color="black",
+            markersize=5,
             transform=ax.get_xaxis_transform(),
-            label=f"{name}: {rate:.2g}",
+            clip_on=False,
         )
+        ax.annotate(
+            f"{name} {rate:.2g}",
+            (shown, height),
+            xytext=(6 if share < 0.6 else -6, 0),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="left" if share < 0.6 else "right",
+            va="center",
+            fontsize=_style.TEXT,
+        )
+    if rows:
+        ax.axhline(
+            ax.get_ylim()[0] + rows * np.ptp(ax.get_ylim()), color=_style.FAILED, linewidth=0.5, alpha=0.5
+        )
+
+
+def _mark_edge(ax: Axes, rates: np.ndarray, answer: RangeAnswer) -> None:
     if answer.stable_edge is not None:
-        label = f"above its start from {answer.stable_edge:.2g}"
-        ax.axvline(answer.stable_edge, color=_style.FAILED, linestyle=":", linewidth=1.4, label=label)
-    ax.set_xscale("log")
-    ax.set_xlim(rates[0], rates[-1])
-    low, start = np.nanmin(course), float(course[0])
-    margin = max(start - low, 1e-12 + 0.05 * abs(start))
-    ax.set_ylim(low - 0.25 * margin, start + 0.6 * margin)
-    ax.set_xlabel(data.name.replace("_", " "))
-    ax.set_ylabel("training loss" if data.held_out is None else "held-out loss")
-    _style.legend(ax)
-    return ax
+        ax.axvspan(
+            answer.stable_edge,
+            rates[-1],
+            _ROW * len(answer.suggestions),
+            facecolor="0.93",
+            edgecolor="0.75",
+            hatch="///",
+            linewidth=0,
+            zorder=0,
+            label=f"above its start from {answer.stable_edge:.2g}",
+        )

@@ -1,20 +1,31 @@
-"""What all pictures share: colours, axes, where the legend stands."""
+"""What all pictures share: colours, axes, the scale of losses, where the legend stands."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CHOSEN = "#d55e00"  # vermilion and blue: told apart by colour-blind readers, and in grey
+# Okabe and Ito's colours: told apart by colour-blind readers; those of one picture also differ in grey.
+CHOSEN = "#d55e00"
 LINE = "#0072b2"
+PALE = "#56b4e9"
+GOLD = "#e69f00"
 FAILED = "#555555"
 
+TEXT = 8  # points; of all that is written into a picture
+MARKERS = "os^DvP<>"  # of lines that are to be told apart without colours
+_PER_INCH = 16  # letters of that size
+_ABOUT_LOG = 2.0  # how many times the lowest loss the highest is, from which on the axis is logarithmic
 
-def axes(ax: Axes | None) -> Axes:
-    """The axes to draw on, made if there are none."""
-    return pyplot().subplots(figsize=(6, 4.2), layout="constrained")[1] if ax is None else ax
+
+def axes(ax: Axes | None, height: float = 4.2) -> Axes:
+    """The axes to draw on, made if there are none, 6 inches wide."""
+    return pyplot().subplots(figsize=(6, height), layout="constrained")[1] if ax is None else ax
 
 
 def pyplot() -> Any:
@@ -33,18 +44,86 @@ def colormap(name: str) -> Any:
     return matplotlib.colormaps[name]
 
 
-def legend(ax: Axes) -> None:
+def rate_colours() -> Any:
+    """Viridis without its end, which is too pale for lines on white."""
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormap("viridis")(np.linspace(0, 0.92, 256)))
+
+
+def letters(ax: Axes) -> int:
+    """How many letters of a legend are as wide as the axes."""
+    inches = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()
+    return int(inches * _PER_INCH)
+
+
+def legend(ax: Axes, title: str = "") -> None:
     """Above the axes, where it covers nothing, and no wider than they are."""
     handles, labels = ax.get_legend_handles_labels()
-    longest = max(map(len, labels), default=0)
+    if not handles and not title:
+        return
+    room = letters(ax)
+    labels = [textwrap.shorten(label, max(20, room - 6), placeholder=" ...") for label in labels]
     ax.legend(
         handles,
         labels,
+        title="\n".join(textwrap.wrap(title, room)) or None,
+        title_fontsize=TEXT,
+        alignment="left",
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=max(1, min(4, 68 // (longest + 8))),
-        fontsize=8,
+        ncols=_columns(labels, room),
+        fontsize=TEXT,
         frameon=False,
         columnspacing=1.2,
         borderaxespad=0.2,
     )
+
+
+def _columns(labels: list[str], room: int) -> int:
+    """The most columns in which the labels fit; each is as wide as its longest label and its handle."""
+    for columns in range(min(4, len(labels)), 1, -1):
+        parts = np.array_split([len(label) for label in labels], columns)
+        if sum(int(part.max()) + 8 for part in parts) <= room:
+            return columns
+    return 1
+
+
+def loss_scale(ax: Axes, shown: np.ndarray, start: float, below: float = 0.05, above: float = 0.12) -> None:
+    """Limits around the losses that leave the shares `below` and `above` of the axis free.
+
+    The axis is logarithmic where losses are positive and differ by much; its top stays near the loss that
+    training began with.
+    """
+    values = shown[np.isfinite(shown)]
+    if not len(values):
+        return
+    low, high = float(values.min()), float(max(values.max(), start if np.isfinite(start) else values.max()))
+    if low > 0 and high > _ABOUT_LOG * low:
+        ax.set_yscale("log")
+        bottom, top = (np.exp(end) for end in _around(np.log(low), np.log(high), below, above))
+    elif high > low:
+        bottom, top = _around(low, high, below, above)
+    else:
+        around = abs(low) or 1.0
+        bottom, top = low - 0.1 * around, high + 0.1 * around
+    ax.set_ylim(bottom, top)
+
+
+def _around(low: float, high: float, below: float, above: float) -> tuple[float, float]:
+    whole = (high - low) / (1 - below - above)
+    return low - below * whole, high + above * whole
+
+
+def rate_limits(ax: Axes, rates: np.ndarray) -> None:
+    """A log axis that begins and ends a little outside of all rates."""
+    span = rates.max() / rates.min()
+    margin = span**0.04 if span > 1 else 3.0
+    ax.set_xscale("log")
+    ax.set_xlim(rates.min() / margin, rates.max() * margin)
+
+
+def median(losses: np.ndarray) -> float:
+    """The median of what is finite; NaN of nothing."""
+    known = losses[np.isfinite(losses)]
+    return float(np.median(known)) if len(known) else float("nan")

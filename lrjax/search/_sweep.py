@@ -59,19 +59,23 @@ class Sweep(SweepData):
         """A table of all points and the answer below it."""
         return summary(self, self.answer)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws loss against learning rate, and beside it the training curves.
+    def plot(self, ax: Axes | None = None, kind: str | None = None) -> Axes:
+        """Draws the sweep: loss against learning rate, training curves, or what suits it else.
 
         Args:
-          ax: Where to draw the loss against the rate alone; None makes a figure with both.
+          ax: Where to draw one picture; None makes a figure.
+          kind: "basin" (loss against rate), "curves", "heat map" (of two hyperparameters), "brackets" (how
+            far an allocation trained each point) or "ledger" (what it cost); None for all that suit the
+            sweep, or, if `ax` is given, for the first of them.
 
         Returns:
-          The `Axes` of the loss against the rate; the whole figure is its `figure`.
+          The picture's `Axes`, of a figure with several the first's; the whole figure is its `figure`.
 
         Raises:
           ImportError: If matplotlib is not installed.
+          ValueError: If `kind` is none of these, or the sweep is not one that it shows.
         """
-        return plot.sweep_figure(self, self.answer) if ax is None else plot.basin(self, self.answer, ax)
+        return plot.draw(self, self.answer, ax, kind)
 
     def verify(
         self, trial: Trial, data: Any, members: int | Sequence[tuple[int, int]] = 3, steps: int | None = None

@@ -1,0 +1,184 @@
+"""The picture of an allocation: which points trained how far, and where they were dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lrjax import _check
+from lrjax.answer import Answer
+from lrjax.plot import _points, _style
+from lrjax.results import SweepData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LABEL = 11.0  # points from one label to the next
+
+
+class _Look(NamedTuple):
+    colour: str
+    marker: str
+    label: str
+
+
+_ENDS = {
+    "finished": _Look(_style.LINE, "o", "trained to the end"),
+    "dropped": _Look(_style.GOLD, "s", "dropped"),
+    "diverged": _Look("black", "x", "diverged"),
+    "stopped": _Look(_style.PALE, "^", "stopped early"),
+}
+
+
+def brackets(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
+    """How far each point trained under an allocation, and where it was dropped.
+
+    A bar is a point; points of the same rate stand side by side. A dashed line is a rung, where the
+    allocation decided; beside it stands how many points came there and how many trained on. A point has
+    diverged if at least half of its seeds have; stopped early are those that ran out of patience or were
+    interrupted.
+
+    Args:
+      data: A sweep's measurements.
+      answer: What they mean.
+      ax: Where to draw; None makes a figure.
+
+    Returns:
+      The `Axes`.
+
+    Raises:
+      ImportError: If matplotlib is not installed.
+      ValueError: If the sweep has no rungs: it had no allocation, or ended before the first decision.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> sweep = lrjax.sweep(
+      ...     task.trial(lrjax.sgd), {"learning_rate": [0.001, 0.03]}, task.data, steps=20,
+      ...     allocation=lrjax.top_k(1, first=10, neighbours=0), evaluate_on=task.validation, progress=False,
+      ... )
+      >>> ax = lrjax.plot.brackets(sweep, sweep.answer)
+      >>> [text.get_text() for text in ax.texts]
+      ['2 → 1']
+    """
+    if not data.rungs:
+        raise _check.fail("brackets", "data", "a sweep with an allocation that decided", "one without rungs")
+    ax = _style.axes(ax)
+    ends, reached = _outcomes(data)
+    places = _places(ax, data)
+    each = _style.letters(ax) / len(places)  # how wide a bar may be, in letters
+    for name, look in _ENDS.items():
+        members = np.flatnonzero(ends == name)
+        if not len(members):
+            continue
+        ax.vlines(
+            places[members], 0, reached[members], look.colour, linewidth=float(np.clip(2 * each, 0.6, 2.2))
+        )
+        ax.plot(
+            places[members],
+            reached[members],
+            look.marker,
+            color=look.colour,
+            markersize=float(np.clip(3.2 * each, 2.5, 6)),
+            label=f"{look.label} ({len(members)})",
+            clip_on=False,
+            zorder=3,
+        )
+    if answer.index is not None:
+        ax.plot(
+            places[answer.index],
+            reached[answer.index],
+            "*",
+            color=_style.CHOSEN,
+            markersize=14,
+            label=f"chosen: {_points.chosen_text(data, answer)}",
+            zorder=5,
+            clip_on=False,
+        )
+    ax.set_ylim(0, data.steps * 1.05)
+    _rungs(ax, data)
+    ax.set_ylabel("steps trained")
+    _style.legend(ax)
+    return ax
+
+
+def _outcomes(data: SweepData) -> tuple[np.ndarray, np.ndarray]:
+    """How each point ended, and the step that the last of its seeds reached."""
+    reached = np.where(data.stopped_at >= 0, data.stopped_at, data.steps)
+    reached = np.where(data.diverged_at >= 0, np.minimum(reached, data.diverged_at), reached).max(axis=1)
+    ends = np.where(reached < data.steps, "stopped", "finished").astype(object)
+    ends[_points.dropped(data)] = "dropped"
+    ends[(data.diverged_at >= 0).mean(axis=1) >= 0.5] = "diverged"
+    return ends, reached
+
+
+def _places(ax: Axes, data: SweepData) -> np.ndarray:
+    """Where each point's bar stands: at its rate, or beside it where others have the same."""
+    rates = _points.rates_of(data)
+    if rates is None:
+        ax.set_xlabel("point")
+        ax.set_xlim(-0.5, len(data.diverged_at) - 0.5)
+        return np.arange(len(data.diverged_at), dtype=float)
+    ax.set_xlabel(_points.words(data.name))
+    distinct, counts = np.unique(rates, return_counts=True)
+    apart = np.diff(np.log(distinct)).min() if len(distinct) > 1 else np.log(2.0)
+    places = np.log(rates)
+    for rate, count in zip(distinct, counts, strict=True):
+        beside = (np.arange(count) - (count - 1) / 2) * 0.8 * apart / counts.max()
+        places[rates == rate] += beside
+    _style.rate_limits(ax, np.exp(places))
+    return np.exp(places)
+
+
+def _rungs(ax: Axes, data: SweepData) -> None:
+    """Dashed lines, with how many points came and stayed, to the right of the axes."""
+    steps = np.array([step for step, _, _ in data.rungs])
+    texts = [f"{_entered(losses)} → {int(kept.sum())}" for _, losses, kept in data.rungs]
+    for step in steps:
+        ax.axhline(step, color=_style.FAILED, linestyle="--", linewidth=0.8, zorder=0)
+    height = ax.get_position().height * ax.figure.get_figure(root=True).get_figheight() * 72
+    named = _worth_naming(data, max(2, int(0.9 * height / _LABEL)))
+    per_label = _LABEL / height  # of the axes' height
+    heights = _apart(steps[named] / ax.get_ylim()[1], per_label)
+    for at, shown in zip(named, heights, strict=True):
+        ax.annotate(
+            texts[at],
+            xy=(1, steps[at] / ax.get_ylim()[1]),
+            xytext=(1.035, shown),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            fontsize=_style.TEXT,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": _style.FAILED,
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 0,
+            },
+            annotation_clip=False,
+        )
+
+
+def _worth_naming(data: SweepData, most: int) -> list[int]:
+    """The rungs that get a label: all, or those that dropped the most if they are too many."""
+    dropped = [_entered(losses) - int(kept.sum()) for _, losses, kept in data.rungs]
+    by_most = sorted(range(len(dropped)), key=lambda i: (-dropped[i], i))
+    return sorted(by_most[:most])
+
+
+def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Increasing heights, moved so that neighbours are a gap apart and all lie between 0 and 1."""
+    moved = heights.astype(float)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    highest = 1.0
+    for i in range(len(moved) - 1, -1, -1):
+        moved[i] = min(moved[i], highest)
+        highest = moved[i] - gap
+    return moved
+
+
+def _entered(losses: np.ndarray) -> int:
+    return int((~np.isnan(losses)).any(axis=1).sum())

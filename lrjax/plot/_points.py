@@ -1,0 +1,120 @@
+"""What pictures ask about a sweep's points: which hyperparameters vary, and how their values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+
+from lrjax.answer import Answer
+from lrjax.results import SweepData
+
+# From the mildest to the worst; of a point whose seeds are torn, the worse counts.
+_REGIMES = (
+    "good",
+    "slow",
+    "unknown",
+    "flat",
+    "too low",
+    "oscillating",
+    "unstable",
+    "diverged",
+    "non-finite",
+)
+
+
+def rates_of(data: SweepData) -> np.ndarray | None:
+    """The learning rate of each point, or None if the sweep was not over one."""
+    values = data.points.get(data.name)
+    return None if values is None or values.dtype == object else values.astype(float)
+
+
+def varying(data: SweepData) -> list[str]:
+    """The hyperparameters of which there is more than one value."""
+    return [name for name, values in data.points.items() if len({identity(value) for value in values}) > 1]
+
+
+def dropped(data: SweepData) -> np.ndarray:
+    """Which points an allocation dropped, bool `[points]`."""
+    gone = np.zeros(len(data.diverged_at), bool)
+    for _, losses, kept in data.rungs:
+        gone |= ~np.isnan(losses).all(axis=1) & ~kept
+    return gone
+
+
+def combinations(data: SweepData) -> list[tuple[str, np.ndarray]]:
+    """The points of each combination of the hyperparameters other than the rate, and what it is called.
+
+    Numbers come in their order, anything else in that of the grid; the label is "" if there is but one.
+    """
+    names = [name for name in varying(data) if name != data.name]
+    ranks = [ordered(data.points[name])[1] for name in names]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index in range(len(data.diverged_at)):
+        groups.setdefault(tuple(int(rank[index]) for rank in ranks), []).append(index)
+    return [(point_text(data, members[0], names), np.array(members)) for _, members in sorted(groups.items())]
+
+
+def ordered(values: np.ndarray) -> tuple[list[Any], np.ndarray]:
+    """The distinct values, and the place of each point's value among them.
+
+    Numbers are sorted; anything else stays in the order in which it comes.
+    """
+    distinct = {identity(value): plain(value) for value in values}
+    keys = list(distinct)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in distinct.values()):
+        keys.sort(key=lambda key: distinct[key])
+    place = {key: position for position, key in enumerate(keys)}
+    return [distinct[key] for key in keys], np.array([place[identity(value)] for value in values], int)
+
+
+def point_text(data: SweepData, index: int, names: list[str]) -> str:
+    """Some of a point's hyperparameters, as `name=value, ...`."""
+    return ", ".join(f"{name}={value_texts(data.points[name])[index]}" for name in names)
+
+
+def chosen_text(data: SweepData, answer: Answer) -> str:
+    """The chosen rate, or where there is none the chosen point."""
+    if answer.learning_rate is not None:
+        return f"{answer.learning_rate:.3g}"
+    return "" if answer.index is None else point_text(data, answer.index, list(data.points))
+
+
+def value_texts(values: Iterable[Any]) -> list[str]:
+    """Hyperparameters' values, with as few digits as tell them apart, but at least three."""
+    values = [plain(value) for value in values]
+    count = len({identity(value) for value in values})
+    written = [[_text(value, digits) for value in values] for digits in (3, 4, 5, 6, 17)]
+    return next((texts for texts in written if len(set(texts)) == count), written[-1])
+
+
+def _text(value: Any, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(getattr(value, "__name__", value))
+
+
+def words(name: str) -> str:
+    """A hyperparameter's name as it is read."""
+    return name.replace("_", " ")
+
+
+def plain(value: Any) -> Any:
+    """The Python value in a NumPy scalar."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def identity(value: Any) -> Hashable:
+    """What tells values apart: 1, 1.0 and True are three."""
+    value = plain(value)
+    return type(value), value if isinstance(value, Hashable) else repr(value)
+
+
+def regime_of(answer: Answer, index: int) -> str:
+    """The regime of most of a point's seeds, the worse of several."""
+    seen = [label for label in answer.regimes[index] if label in _REGIMES]
+    return max(seen, key=lambda label: (seen.count(label), _REGIMES.index(label)), default="unknown")
+
+
+def in_order_of_regime(labels: set[str]) -> list[str]:
+    """Regimes from the mildest to the worst."""
+    return [label for label in _REGIMES if label in labels]
