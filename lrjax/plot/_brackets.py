@@ -14,7 +14,9 @@ from lrjax.results import SweepData
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LABEL = 11.0  # points from one label to the next
+_FEW = 4  # rungs that are all labelled
+_LABEL = 10.0  # points from one label to the next
+_LEFT = 0.85  # of the axes' height, what the legend leaves
 
 
 class _Look(NamedTuple):
@@ -35,9 +37,9 @@ def brackets(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     """How far each point trained under an allocation, and where it was dropped.
 
     A bar is a point; points of the same rate stand side by side. A dashed line is a rung, where the
-    allocation decided; beside it stands how many points came there and how many trained on. A point has
-    diverged if at least half of its seeds have; stopped early are those that ran out of patience or were
-    interrupted.
+    allocation decided; beside it stands how many points came there and how many trained on (of more than
+    four rungs only where these differ). A point has diverged if at least half of its seeds have; stopped
+    early are those that ran out of patience or were interrupted.
 
     Args:
       data: A sweep's measurements.
@@ -137,8 +139,8 @@ def _rungs(ax: Axes, data: SweepData) -> None:
     texts = [f"{_entered(losses)} → {int(kept.sum())}" for _, losses, kept in data.rungs]
     for step in steps:
         ax.axhline(step, color=_style.FAILED, linestyle="--", linewidth=0.8, zorder=0)
-    height = ax.get_position().height * ax.figure.get_figure(root=True).get_figheight() * 72
-    named = _worth_naming(data, max(2, int(0.9 * height / _LABEL)))
+    height = _LEFT * ax.get_position().height * ax.figure.get_figure(root=True).get_figheight() * 72
+    named = _worth_naming(data, max(2, int(height / _LABEL)))
     per_label = _LABEL / height  # of the axes' height
     heights = _apart(steps[named] / ax.get_ylim()[1], per_label)
     for at, shown in zip(named, heights, strict=True):
@@ -162,9 +164,11 @@ def _rungs(ax: Axes, data: SweepData) -> None:
 
 
 def _worth_naming(data: SweepData, most: int) -> list[int]:
-    """The rungs that get a label: all, or those that dropped the most if they are too many."""
+    """The rungs that get a label: of more than a few those that dropped points, and the most at that."""
     dropped = [_entered(losses) - int(kept.sum()) for _, losses, kept in data.rungs]
     by_most = sorted(range(len(dropped)), key=lambda i: (-dropped[i], i))
+    if len(dropped) > _FEW:
+        by_most = [i for i in by_most if dropped[i]] or by_most[:1]
     return sorted(by_most[:most])
 
 

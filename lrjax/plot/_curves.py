@@ -169,8 +169,9 @@ def _end(ax: Axes, steps: np.ndarray, curve: np.ndarray) -> tuple[float, float] 
 def _crosses(ax: Axes, ends: list[tuple[float, float]]) -> None:
     if ends:
         x, y = zip(*ends, strict=True)
-        size = 6 if len(ends) <= _FEW else 4
-        ax.plot(x, y, "x", color="black", markersize=size, label="a seed diverged", zorder=4, clip_on=False)
+        size, strength = (6, 1.0) if len(ends) <= _FEW else (3.5, 0.6)
+        look: dict[str, Any] = {"color": "black", "alpha": strength, "markersize": size}
+        ax.plot(x, y, "x", label="a seed diverged", zorder=4, clip_on=False, **look)
 
 
 def _legend_of_dashes(

@@ -62,7 +62,7 @@ def sweep_figure(data: SweepData, answer: Answer) -> Axes:
     figure, panels = _style.pyplot().subplot_mosaic(
         rows, figsize=(5.5 * len(upper), 4.2 + 3.4 * (len(rows) - 1)), layout="constrained"
     )
-    figure.get_layout_engine().set(wspace=0.05, hspace=0.05)
+    figure.get_layout_engine().set(wspace=0.02, hspace=0.03)
     for kind, ax in panels.items():
         KINDS[kind](data, answer, ax)
     return panels[first]

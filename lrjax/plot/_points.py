@@ -82,7 +82,10 @@ def chosen_text(data: SweepData, answer: Answer) -> str:
 
 
 def value_texts(values: Iterable[Any]) -> list[str]:
-    """Hyperparameters' values, with as few digits as tell them apart, but at least three."""
+    """Hyperparameters' values: in full if five digits do, else with as few as tell them apart, three or more.
+
+    0.9999 is no 1, whatever stands beside it.
+    """
     values = [plain(value) for value in values]
     count = len({identity(value) for value in values})
     written = [[_text(value, digits) for value in values] for digits in (3, 4, 5, 6, 17)]
@@ -90,7 +93,10 @@ def value_texts(values: Iterable[Any]) -> list[str]:
 
 
 def _text(value: Any, digits: int) -> str:
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(getattr(value, "__name__", value))
+    if not isinstance(value, float):
+        return str(getattr(value, "__name__", value))
+    full = f"{value:.5g}"
+    return full if float(full) == value else f"{value:.{digits}g}"
 
 
 def words(name: str) -> str:

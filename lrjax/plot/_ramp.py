@@ -53,7 +53,7 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     ax.plot(rates[: len(course)], course, color=_style.LINE, linewidth=2.0, label="average")
     ax.set_xscale("log")
     ax.set_xlim(rates[0], rates[-1])
-    _limit_losses(ax, course, rows)
+    _limit_losses(ax, course, answer, rows)
     _mark_suggestion(ax, rates, course, answer, rows)
     _mark_rules(ax, answer, rows)
     _mark_edge(ax, rates, answer)
@@ -63,15 +63,21 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     return ax
 
 
-def _limit_losses(ax: Axes, course: np.ndarray, rows: float) -> None:
-    """From below the lowest average to a little above the start; the rules' rows come below that."""
+def _limit_losses(ax: Axes, course: np.ndarray, answer: RangeAnswer, rows: float) -> None:
+    """From below the lowest average to a little above the start; the rules' rows come below that.
+
+    Where nothing is suggested, the loss may only rise: then up to as far above its start as that is above 0.
+    """
     known = course[np.isfinite(course)]
     if not len(known):
         return
     low, start = float(known.min()), float(known[0])
     margin = max(start - low, 1e-12 + 0.05 * abs(start))
     bottom, top = low - 0.25 * margin, start + 0.6 * margin
+    if answer.suggestion is None:
+        top = max(top, min(float(known.max()), start + abs(start)))
     ax.set_ylim(bottom - (top - bottom) * rows / (1 - rows), top)
+    ax.set_yticks([tick for tick in ax.get_yticks() if bottom <= tick <= top])
 
 
 def _mark_suggestion(
@@ -79,7 +85,9 @@ def _mark_suggestion(
 ) -> None:
     if answer.interval is not None:
         low, high = answer.interval
-        ax.axvspan(low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0, label="interval over seeds")
+        ax.axvspan(
+            low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0.8, label="interval over seeds"
+        )
     if answer.suggestion is not None:
         ax.axvline(answer.suggestion, rows, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
         height = float(np.interp(np.log(answer.suggestion), np.log(rates[: len(course)]), course))

@@ -20,6 +20,7 @@ FAILED = "#555555"
 TEXT = 8  # points; of all that is written into a picture
 MARKERS = "os^DvP<>"  # of lines that are to be told apart without colours
 _PER_INCH = 16  # letters of that size
+_WIDEST_RATE = 12  # letters that a rate on an axis takes at most, with what is left between two
 _ABOUT_LOG = 2.0  # how many times the lowest loss the highest is, from which on the axis is logarithmic
 
 
@@ -116,11 +117,19 @@ def _around(low: float, high: float, below: float, above: float) -> tuple[float,
 
 
 def rate_limits(ax: Axes, rates: np.ndarray) -> None:
-    """A log axis that begins and ends a little outside of all rates."""
-    span = rates.max() / rates.min()
-    margin = span**0.04 if span > 1 else 3.0
+    """A log axis that begins and ends a little outside of all rates; of less than a decade it names rates."""
+    low, high = rates.min(), rates.max()
+    margin = (high / low) ** 0.04 if high > low else 3.0
     ax.set_xscale("log")
-    ax.set_xlim(rates.min() / margin, rates.max() * margin)
+    ax.set_xlim(low / margin, high * margin)
+    if high < 10 * low:
+        room = letters(ax) / np.log(high / low * margin**2)  # letters per e-fold
+        named: list[float] = []
+        for rate in np.unique(rates):
+            if not named or np.log(rate / named[-1]) * room > _WIDEST_RATE:
+                named.append(float(rate))
+        ax.set_xticks(named, [f"{rate:.3g}" for rate in named])
+        ax.set_xticks([], minor=True)
 
 
 def median(losses: np.ndarray) -> float:

@@ -29,7 +29,9 @@ def swept(
     columns = {name: as_column([point.get(name) for point in points]) for name in names}
     rates = np.array([point.get("learning_rate", 0.01) for point in points])[:, None, None]
     others = [name for name in names if name != "learning_rate"]
-    places = np.array([[list(columns[n]).index(c) for n in others for c in [columns[n][i]]] for i in range(len(points))])
+    places = np.array(
+        [[list(columns[n]).index(c) for n in others for c in [columns[n][i]]] for i in range(len(points))]
+    )
     worse = 1 + 0.15 * places.sum(axis=1, initial=0)[:, None, None] / max(1, places.max(initial=1))
     final = 0.04 * worse * (1 + 2 * np.maximum(0, np.log10(rates / 0.01)) ** 2)
     losses = final + (2.3 - final) * np.exp(-steps / (0.15 * STEPS * (0.01 / rates) ** 0.8 * worse))
@@ -138,6 +140,7 @@ def answered(data: SweepData, **replaced: Any) -> Answer:
 
 _MEDIAN = {step: 0.85 for step in range(20, STEPS, EVERY)}
 SWEEPS = {
+    "narrow": lambda: swept(grid(learning_rate=rates(7, 0.01, 0.08))),
     "five points": lambda: swept(grid(learning_rate=rates(5, 1e-4))),
     "seventeen points": lambda: swept(grid(learning_rate=rates(17))),
     "five hundred points": lambda: swept(grid(learning_rate=rates(500, 1e-6))),
@@ -146,7 +149,9 @@ SWEEPS = {
     "everything diverged": lambda: swept(grid(learning_rate=rates(6, 0.5, 100.0))),
     "below zero": lambda: swept(grid(learning_rate=rates(9)), shift=3.0),
     "across zero": lambda: swept(grid(learning_rate=rates(9)), shift=1.0),
-    "training loss": lambda: swept(grid(learning_rate=rates(9)), held_out={}, held_out_steps=np.array([], int)),
+    "training loss": lambda: swept(
+        grid(learning_rate=rates(9)), held_out={}, held_out_steps=np.array([], int)
+    ),
     "interrupted": lambda: interrupted(swept(grid(learning_rate=rates(9))), 60),
     "two lines": lambda: swept(grid(learning_rate=rates(9), momentum=[0.0, 0.9])),
     "four lines": lambda: swept(grid(learning_rate=rates(9), nesterov=[True, False], centered=[True, False])),
