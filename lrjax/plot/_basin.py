@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrjax.answer import Answer, final_losses
+from lrjax.answer import Answer, dropped_at, final_losses
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
 
@@ -58,7 +58,7 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax = _style.axes(ax)
     final, initial, judged_by = final_losses(data)
     lines = _points.combinations(data)
-    trained, dropped = np.where(answer.failed, np.nan, final), _points.dropped(data)
+    trained, dropped = np.where(answer.failed, np.nan, final), dropped_at(data) >= 0
     named = _named(lines, answer)
     for place, (label, members) in enumerate(lines):
         order = members[np.argsort(rates[members], kind="stable")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lrjax import _check
-from lrjax.answer import Answer
+from lrjax.answer import Answer, Rung, dropped_at, rungs
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
 
@@ -110,8 +110,9 @@ def _outcomes(data: SweepData) -> tuple[np.ndarray, np.ndarray]:
     reached = np.where(data.stopped_at >= 0, data.stopped_at, data.steps)
     reached = np.where(data.diverged_at >= 0, np.minimum(reached, data.diverged_at), reached).max(axis=1)
     ends = np.where(reached < data.steps, "stopped", "finished").astype(object)
-    ends[_points.dropped(data)] = "dropped"
-    ends[(data.diverged_at >= 0).mean(axis=1) >= 0.5] = "diverged"
+    ends[dropped_at(data) >= 0] = "dropped"
+    gone, ran = (data.diverged_at >= 0).sum(axis=1), (data.stopped_at != 0).sum(axis=1)
+    ends[(gone > 0) & (2 * gone >= ran)] = "diverged"
     return ends, reached
 
 
@@ -135,18 +136,16 @@ def _places(ax: Axes, data: SweepData) -> np.ndarray:
 
 def _rungs(ax: Axes, data: SweepData) -> None:
     """Dashed lines, with how many points came and stayed, to the right of the axes."""
-    steps = np.array([step for step, _, _ in data.rungs])
-    texts = [f"{_entered(losses)} → {int(kept.sum())}" for _, losses, kept in data.rungs]
-    for step in steps:
-        ax.axhline(step, color=_style.FAILED, linestyle="--", linewidth=0.8, zorder=0)
+    decided = rungs(data)
+    for rung in decided:
+        ax.axhline(rung.step, color=_style.FAILED, linestyle="--", linewidth=0.8, zorder=0)
     height = _LEFT * ax.get_position().height * ax.figure.get_figure(root=True).get_figheight() * 72
-    named = _worth_naming(data, max(2, int(height / _LABEL)))
-    per_label = _LABEL / height  # of the axes' height
-    heights = _apart(steps[named] / ax.get_ylim()[1], per_label)
-    for at, shown in zip(named, heights, strict=True):
+    named = _worth_naming(decided, max(2, int(height / _LABEL)))
+    steps = np.array([rung.step / ax.get_ylim()[1] for rung in named])
+    for rung, step, shown in zip(named, steps, _apart(steps, _LABEL / height), strict=True):
         ax.annotate(
-            texts[at],
-            xy=(1, steps[at] / ax.get_ylim()[1]),
+            f"{rung.entered} → {rung.kept}",
+            xy=(1, step),
             xytext=(1.035, shown),
             xycoords="axes fraction",
             textcoords="axes fraction",
@@ -163,13 +162,12 @@ def _rungs(ax: Axes, data: SweepData) -> None:
         )
 
 
-def _worth_naming(data: SweepData, most: int) -> list[int]:
+def _worth_naming(decided: list[Rung], most: int) -> list[Rung]:
     """The rungs that get a label: of more than a few those that dropped points, and the most at that."""
-    dropped = [_entered(losses) - int(kept.sum()) for _, losses, kept in data.rungs]
-    by_most = sorted(range(len(dropped)), key=lambda i: (-dropped[i], i))
-    if len(dropped) > _FEW:
-        by_most = [i for i in by_most if dropped[i]] or by_most[:1]
-    return sorted(by_most[:most])
+    by_most = sorted(decided, key=lambda rung: (rung.kept - rung.entered, rung.step))
+    if len(decided) > _FEW:
+        by_most = [rung for rung in by_most if rung.kept < rung.entered] or by_most[:1]
+    return sorted(by_most[:most], key=lambda rung: rung.step)
 
 
 def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
@@ -182,7 +180,3 @@ def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
         moved[i] = min(moved[i], highest)
         highest = moved[i] - gap
     return moved
-
-
-def _entered(losses: np.ndarray) -> int:
-    return int((~np.isnan(losses)).any(axis=1).sum())

@@ -119,7 +119,9 @@ def _drawn(data: SweepData, answer: Answer) -> tuple[list[tuple[str, np.ndarray]
 
 
 def _while_all_run(losses: np.ndarray) -> np.ndarray:
-    """The median over seeds up to where the first of them went non-finite."""
+    """The median over the seeds that began, up to where the first of them went non-finite."""
+    began = np.isfinite(losses).any(axis=1)
+    losses = losses[began] if began.any() else losses
     ended = np.logical_or.accumulate(~np.isfinite(losses).all(axis=0))
     return np.where(ended, np.nan, np.median(losses, axis=0))
 

@@ -60,7 +60,7 @@ def heat_map(
     rows, row = _points.ordered(data.points[y])
     drawn, title = _slice(data, answer, x, y)
     colours = _fill(ax, answer, drawn, column, row, (len(rows), len(columns)))
-    _hatch(ax, answer, drawn, column, row)
+    _hatch(ax, answer, _points.fails(data, answer), drawn, column, row)
     _outline(ax, _as_good(data, answer, drawn), column, row)
     if answer.index is not None:
         ax.plot(
@@ -139,15 +139,16 @@ def _fill(
     return ax.pcolormesh(*edges, np.ma.masked_invalid(table), norm=norm, cmap="cividis", rasterized=True)
 
 
-def _hatch(ax: Axes, answer: Answer, drawn: np.ndarray, column: np.ndarray, row: np.ndarray) -> None:
+def _hatch(
+    ax: Axes, answer: Answer, fails: np.ndarray, drawn: np.ndarray, column: np.ndarray, row: np.ndarray
+) -> None:
     """Marks the cells without a score: failed, or not comparable."""
     from matplotlib.collections import PolyCollection
 
     without = drawn[~np.isfinite(answer.scores[drawn])]
-    failed = answer.failed[without].mean(axis=1) >= 0.5
     for members, hatch, label in (
-        (without[failed], "////", "fails"),
-        (without[~failed], "..", "dropped or not measured"),
+        (without[fails[without]], "////", "fails"),
+        (without[~fails[without]], "..", "dropped or not measured"),
     ):
         if len(members):
             corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
@@ -201,8 +202,8 @@ def _write_scores(
     for i in drawn[np.isfinite(answer.scores[drawn])]:
         dark = np.dot(colours.to_rgba(answer.scores[i])[:3], (0.3, 0.6, 0.1)) < 0.5
         ax.text(
-            column[i],
-            row[i] - (0.12 if i == answer.index else 0),
+            float(column[i]),
+            float(row[i]) - (0.12 if i == answer.index else 0.0),
             f"{answer.scores[i]:#.3g}".rstrip("."),
             ha="center",
             va="center",

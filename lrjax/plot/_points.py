@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer import Answer
+from lrjax.answer import Answer, final_losses
 from lrjax.results import SweepData
 
 # From the mildest to the worst; of a point whose seeds are torn, the worse counts.
@@ -35,12 +35,10 @@ def varying(data: SweepData) -> list[str]:
     return [name for name, values in data.points.items() if len({identity(value) for value in values}) > 1]
 
 
-def dropped(data: SweepData) -> np.ndarray:
-    """Which points an allocation dropped, bool `[points]`."""
-    gone = np.zeros(len(data.diverged_at), bool)
-    for _, losses, kept in data.rungs:
-        gone |= ~np.isnan(losses).all(axis=1) & ~kept
-    return gone
+def fails(data: SweepData, answer: Answer) -> np.ndarray:
+    """Which points failed for at least half of the seeds that were measured, bool `[points]`."""
+    measured = answer.failed | np.isfinite(final_losses(data)[0])
+    return answer.failed.any(axis=1) & (2 * answer.failed.sum(axis=1) >= measured.sum(axis=1))
 
 
 def combinations(data: SweepData) -> list[tuple[str, np.ndarray]]:
@@ -116,8 +114,8 @@ def identity(value: Any) -> Hashable:
 
 
 def regime_of(answer: Answer, index: int) -> str:
-    """The regime of most of a point's seeds, the worse of several."""
-    seen = [label for label in answer.regimes[index] if label in _REGIMES]
+    """The regime of most of a point's seeds as far as they are known, the worse of several."""
+    seen = [label for label in answer.regimes[index] if label in _REGIMES and label != "unknown"]
     return max(seen, key=lambda label: (seen.count(label), _REGIMES.index(label)), default="unknown")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer import Answer, judge
 from lrjax.results import Cost, Plan, RangeTestData, SweepData, as_column
 
 STEPS = 200
@@ -123,19 +122,6 @@ def interrupted(data: SweepData, step: int) -> SweepData:
     return dataclasses.replace(
         data, stopped_at=stopped, diverged_at=diverged, held_out={"loss": held_out}, metrics={"loss": metrics}
     )
-
-
-def answered(data: SweepData, **replaced: Any) -> Answer:
-    """What the sweep says, with an interval and some points that are not told from the best."""
-    answer = judge(data)
-    if answer.index is None:
-        return dataclasses.replace(answer, **replaced)
-    scores = np.where(np.isfinite(answer.scores), answer.scores, np.inf)
-    near = tuple(int(i) for i in np.flatnonzero(scores <= answer.score + 0.2 * abs(answer.score)))
-    told: dict[str, Any] = {"indistinguishable": near, "interval": None}
-    if answer.learning_rate is not None:
-        told["interval"] = (answer.learning_rate / 1.8, answer.learning_rate * 2.1)
-    return dataclasses.replace(answer, **{**told, **replaced})
 
 
 _MEDIAN = {step: 0.85 for step in range(20, STEPS, EVERY)}
