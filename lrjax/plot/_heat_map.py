@@ -25,11 +25,11 @@ def heat_map(
 ) -> Axes:
     """The score over two hyperparameters, a cell for each pair of values.
 
-    The darker, the better. The star is the best cell; outlined are those that do as well, on its plateau or
-    not to be told from it; hatched are those where at least half of the seeds failed, dotted those that an
-    allocation dropped or that were not measured. Cells stay blank where there is no point. Values may be of
-    any kind. If more than two hyperparameters vary, it is at the best point's values of the others, which
-    the title names.
+    The darker, the better. The star is the best cell; outlined are those on its plateau, and those that the
+    seeds do not tell from it. Hatched are those where at least half of the seeds failed, dotted those that
+    an allocation dropped or that were not measured. Cells stay blank where there is no point. Values may be
+    of any kind. If more than two hyperparameters vary, it is at the best point's values of the others,
+    which the title names.
 
     Args:
       data: A sweep's measurements.
@@ -193,7 +193,7 @@ def _outline(ax: Axes, members: np.ndarray, column: np.ndarray, row: np.ndarray)
             LineCollection(sides, colors=colour, linewidths=width, capstyle="projecting", clip_on=False),
             autolim=False,
         )
-    ax.plot([], [], color=_style.CHOSEN, linewidth=2.0, label="does as well")
+    ax.plot([], [], color=_style.CHOSEN, linewidth=2.0, label="not told from the best")
 
 
 def _write_scores(

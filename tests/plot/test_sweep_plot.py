@@ -101,12 +101,15 @@ def test_every_kind_of_sweep_draws_without_a_warning(kind):
     ax.figure.canvas.draw()  # warnings are errors
 
 
+MAPS = ("two hyperparameters", "objects", "many lines")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_figure_has_two_panels_and_a_colour_bar(kind):
     figure = KINDS[kind]().plot().figure
     assert [ax.get_xlabel() for ax in figure.axes[:2]] == ["learning rate", "step"]
-    assert len(figure.axes) == 3
-    assert figure.axes[2].get_ylabel() == "learning rate"
+    bars = ["median held-out loss", "learning rate"] if kind in MAPS else ["learning rate"]
+    assert [ax.get_ylabel() for ax in figure.axes[2:]] == bars
 
 
 def test_axes_and_labels():
@@ -136,6 +139,13 @@ def test_losses_that_are_not_positive_have_a_linear_axis(kind):
 def labelled(ax):
     handles, labels = ax.get_legend_handles_labels()
     return dict(zip(labels, handles, strict=True))
+
+
+def crosses(ax):
+    """The rates with a cross, a list for each line that has some."""
+    return [
+        line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())
+    ]
 
 
 def test_the_line_is_the_median_of_the_seeds_that_trained():
@@ -172,19 +182,20 @@ def test_a_plateau_of_one_rate_is_not_drawn():
 
 
 def test_points_where_a_seed_failed_are_marked():
-    assert labelled(sweep().plot())["a seed failed"].get_xdata().tolist() == [1e-1, 1.0]
+    assert crosses(sweep().plot()) == [[1e-1, 1.0]]
+    assert "a seed failed" in labelled(sweep().plot())
     assert "a seed failed" not in labelled(sweep([[5], [4], [3], [2], [1]]).plot())
 
 
 def test_points_that_never_ran_are_not_marked_as_failed():
-    assert labelled(interrupted().plot())["a seed failed"].get_xdata().tolist() == [1.0]
+    assert crosses(interrupted().plot()) == [[1.0]]
 
 
 def test_when_everything_diverged_the_picture_says_so():
     ax = KINDS["everything diverged"]().plot()
     assert [text.get_text() for text in ax.texts] == ["no rate trained"]
-    assert list(labelled(ax)) == ["a seed failed"]
-    assert len(labelled(ax)["a seed failed"].get_xdata()) == 5
+    assert list(labelled(ax)) == ["a seed failed", "fails from 0.0001 on"]
+    assert crosses(ax) == [RATES]
     assert not any("chosen" in label for label in labelled(ax.figure.axes[1]))
 
 
@@ -207,24 +218,41 @@ def test_a_loss_that_explodes_does_not_set_the_scale():
 def test_there_is_a_curve_for_every_point_and_the_chosen_one_is_on_top():
     drawn = sweep()
     right = drawn.plot().figure.axes[1]
-    assert len(right.lines) == 6
-    chosen = right.lines[-1]
-    assert chosen.get_label() == "chosen, learning rate 0.01"
+    assert len(right.collections[0].get_segments()) == 5
+    chosen = labelled(right)["chosen: 0.01"]
+    assert chosen.get_zorder() >= right.collections[0].get_zorder()
     np.testing.assert_array_equal(chosen.get_xdata(), drawn.held_out_steps)
     np.testing.assert_allclose(chosen.get_ydata(), np.median(drawn.held_out["loss"][2], axis=0))
 
 
 def test_two_hyperparameters_have_a_line_each():
-    ax = several([0.5, 0.9]).plot()
+    drawn = several([0.5, 0.9])
+    ax = drawn.plot()
     lines = labelled(ax)
     assert {"b1=0.5", "b1=0.9"} <= set(lines)
     assert lines["b1=0.5"].get_color() != lines["b1=0.9"].get_color()
+    assert lines["b1=0.5"].get_marker() != lines["b1=0.9"].get_marker()
     np.testing.assert_allclose(lines["b1=0.9"].get_ydata(), [8.6, 1.105, 1.095, 3.1], rtol=1e-6)
 
 
-def test_of_many_lines_only_the_chosen_ones_is_named():
-    ax = several(list(range(20)), "layers").plot()
-    assert [label for label in labelled(ax) if "layers" in label] == ["layers=0"]
+def test_crosses_have_the_colour_of_their_line_and_a_height_of_their_own():
+    ax = several([0.5, 0.9]).plot()
+    marks = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert crosses(ax) == [[1e-1, 1.0]] * 2
+    assert [mark.get_color() for mark in marks] == [labelled(ax)[f"b1={b1}"].get_color() for b1 in (0.5, 0.9)]
+    heights = [set(mark.get_ydata()) for mark in marks]
+    assert len(heights[0] | heights[1]) == 2
+    shown = ax.transData.transform([(1e-2, 10.0)])[0, 1]  # where training began
+    assert min(min(h) for h in heights) > ax.transAxes.inverted().transform((0, shown))[1]
+
+
+def test_of_many_lines_some_are_named_and_the_others_counted():
+    drawn = several(list(range(20)), "layers")
+    ax = lrjax.plot.basin(drawn, drawn.answer)
+    assert [label for label in labelled(ax) if "layers" in label or "more" in label] == [
+        *(f"layers={i}" for i in (0, 6, 13, 19)),
+        "+ 16 more",
+    ]
     assert sum(len(line.get_xdata()) == 4 for line in ax.lines) == 20
 
 
@@ -260,14 +288,15 @@ def test_the_parts_make_a_figure_of_their_own():
     assert curves.get_xlabel() == "step"
 
 
-def test_a_sweep_over_something_else_is_refused_and_leaves_no_figure():
+def test_a_basin_of_something_else_is_refused_and_leaves_no_figure():
     drawn = sweep_of(measured({"b1": [0.5, 0.9]}, [[1], [2]]))
     with pytest.raises(ValueError, match=r"must be a sweep over 'learning_rate', got one over b1 \(.*curves"):
-        drawn.plot()
+        drawn.plot(kind="basin")
     assert plt.get_fignums() == []
-    right = lrjax.plot.curves(drawn, drawn.answer)
-    assert right.figure.axes[1].get_ylabel() == "point"
-    assert right.get_legend().get_texts()[0].get_text() == "chosen, b1 0.5"
+    only = drawn.plot()
+    assert [ax.get_label() for ax in only.figure.axes] == ["curves", "<colorbar>"]
+    assert only.figure.axes[1].get_ylabel() == "point"
+    assert only.get_legend().get_texts()[0].get_text() == "chosen: b1=0.5"
 
 
 def test_a_rate_by_another_name_is_labelled_by_it():

@@ -1,0 +1,99 @@
+"""What the answer adds to the basin: the interval, the edge, and names that stay readable."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import matplotlib as mpl
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+import lrjax
+from lrjax.answer import judge
+from tests.measured import sweep_of
+from tests.plot.made_up import SWEEPS, grid, rates, swept
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def drawn(data, **replaced):
+    return lrjax.plot.basin(data, dataclasses.replace(judge(data), **replaced))
+
+
+def labelled(ax):
+    handles, labels = ax.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
+
+
+def test_the_interval_is_a_bar_at_the_bottom_with_its_percentage():
+    ax = drawn(SWEEPS["five points"](), interval=(0.004, 0.03))
+    bar = labelled(ax)["90 % interval"]
+    assert list(bar.get_xdata()) == [0.004, 0.03]
+    assert max(bar.get_ydata()) < 0.1
+    lowest = min(
+        line.get_ydata().min() for line in ax.lines if line.get_label() == "median, range over seeds"
+    )
+    shown = ax.transAxes.inverted().transform(ax.transData.transform((0.01, lowest)))
+    assert max(bar.get_ydata()) < shown[1]
+    assert "90 % interval" not in labelled(drawn(SWEEPS["five points"](), interval=None))
+
+
+def test_the_failing_side_is_hatched_from_the_edge_on():
+    data = SWEEPS["five points"]()
+    edge = judge(data).divergence_edge
+    ax = drawn(data)
+    span = labelled(ax)[f"fails from {edge:.3g} on"]
+    assert span.get_hatch()
+    box = span.get_extents().transformed(ax.transData.inverted())
+    assert (box.x0, box.x1) == pytest.approx((edge, ax.get_xlim()[1]))
+    assert not any("fails" in label for label in labelled(drawn(data, divergence_edge=None)))
+
+
+def test_numbers_are_named_in_their_order_and_in_full():
+    data = swept(grid(learning_rate=rates(5), b2=[0.9999, 0.9, 0.99], decay=[0.1]))
+    labels = [label for label in labelled(drawn(data)) if "=" in label]
+    assert labels == ["b2=0.9", "b2=0.99", "b2=0.9999"]
+
+
+def test_hyperparameters_that_do_not_vary_are_not_named():
+    data = swept(grid(learning_rate=rates(5), momentum=[0.9]))
+    assert "median, range over seeds" in labelled(drawn(data))
+
+
+def test_the_best_one_s_line_is_among_those_named_of_many():
+    data = swept(grid(learning_rate=rates(5), width=list(range(30))))
+    best = judge(data).point["width"]
+    names = [label for label in labelled(drawn(data)) if "width" in label]
+    assert f"width={best}" in names
+    assert len(names) <= 5
+
+
+def test_plots_by_name_and_names_that_are_none():
+    swept_ = sweep_of(SWEEPS["two numbers"]())
+    labels = {kind: swept_.plot(kind=kind).get_xlabel() for kind in ("basin", "curves", "heat map", "ledger")}
+    assert labels == {
+        "basin": "learning rate",
+        "curves": "step",
+        "heat map": "learning rate",
+        "ledger": "share in %",
+    }
+    assert len(swept_.plot(kind="basin").figure.axes) == 1
+    expected = (
+        r"`plot\(kind=...\)` must be one of 'basin', 'curves', 'heat map', 'brackets', 'ledger', or None"
+    )
+    for wrong in ("heatmap", 3, ["basin"]):
+        with pytest.raises(ValueError, match=expected):
+            swept_.plot(kind=wrong)
+
+
+def test_given_axes_hold_the_first_picture_that_suits():
+    _, ax = plt.subplots()
+    assert sweep_of(SWEEPS["two numbers"]()).plot(ax).get_ylabel() == "weight decay"
+    assert len(ax.figure.axes) == 2  # and a colour bar
