@@ -36,6 +36,7 @@ def at_every_size(draw):
         assert_tidy(ax.figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
