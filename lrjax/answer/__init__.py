@@ -1,18 +1,25 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
-from lrjax.answer._learning_rate import Answer, final_losses, judge
+from lrjax.answer._learning_rate import Answer, dropped_at, final_losses, held_out_values, judge, rungs
+from lrjax.answer._ledger import Rung
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import Regime, regime
-from lrjax.answer._table import summary
+from lrjax.answer._table import failures, mark, summary
 
 __all__ = [
     "Answer",
     "RangeAnswer",
     "Regime",
+    "Rung",
+    "dropped_at",
+    "failures",
     "final_losses",
+    "held_out_values",
     "judge",
     "judge_range",
+    "mark",
     "range_course",
     "regime",
+    "rungs",
     "summary",
 ]
