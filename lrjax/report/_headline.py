@@ -48,24 +48,24 @@ def _width(view: View) -> str:
 
 def _why_no_interval(view: View) -> str:
     if view.answer.interval is not None:
-        return "where the best rate lies"
-    return "one seed tells nothing of noise" if view.seeds == 1 else "too few points that trained"
+        return "where the best rate lies, as far as the seeds tell"
+    return "one seed does not tell" if view.seeds == 1 else "the seeds do not tell"
 
 
 def _sensitivity(view: View, none: str) -> tuple[str, str, str]:
-    value = view.answer.sensitivity
-    about = none or "too few points that trained"
-    if math.isfinite(value):
-        about = "how much worse a rate does that is off"
-    return "sensitivity", _text.number(value), about
+    about = "loss that a rate costs which is off: the mean over the rates"
+    known = math.isfinite(view.answer.sensitivity)
+    return "sensitivity", _text.number(view.answer.sensitivity), about if known else none or "not known"
 
 
 def _alike(view: View, none: str) -> tuple[str, str, str]:
     alike = len(view.answer.indistinguishable)
     if not alike:
-        return "as good as the best", "-", none or "too few seeds to tell"
-    about = "the best and what cannot be told from it" if alike > 1 else "the best alone"
-    return "as good as the best", f"{alike} of {_text.count(view.points, 'point')}", about
+        return "not told apart", "-", none or "nothing to compare"
+    about = "the best alone: one seed tells no more" if view.seeds == 1 else "the best alone"
+    if alike > 1:
+        about = "the best, and what the seeds do not tell from it"
+    return "not told apart", f"{alike} of {_text.count(view.points, 'point')}", about
 
 
 def _span(ends: tuple[float, float] | None) -> str:

@@ -25,7 +25,10 @@ def colours(positions: Sequence[float]) -> list[str]:
     _plotly()
     from plotly.colors import sample_colorscale
 
-    return sample_colorscale("Viridis", [BRIGHTEST * position for position in positions])
+    return [
+        str(colour)
+        for colour in sample_colorscale("Viridis", [BRIGHTEST * position for position in positions])
+    ]
 
 
 def colour_scale() -> list[list[Any]]:

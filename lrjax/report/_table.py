@@ -13,7 +13,7 @@ from lrjax.report._figure import median
 from lrjax.report._view import View, regime_text
 
 _MARKS = {"*": ("chosen", "★ chosen", 0), "~": ("plateau", "plateau", 1), "": ("", "", 3)}
-_ALIKE = ("alike", "as good", 2)  # cannot be told from the best, and lies off the plateau
+_ALIKE = ("alike", "not told apart", 2)  # from the best one, which is off the plateau
 
 
 class _Column(NamedTuple):

@@ -50,9 +50,11 @@
   }
 
   // Paper is narrower than most screens; charts do not follow by themselves.
-  const resize = (size) => Object.keys(charts).forEach((name) => Plotly.relayout(name, size));
-  window.addEventListener("beforeprint", () => resize({ autosize: false, width: 680 }));
-  window.addEventListener("afterprint", () => resize({ autosize: true, width: null }));
+  const heights = Object.fromEntries(Object.entries(charts).map(([name, chart]) => [name, chart.layout.height]));
+  const resize = (sizeOf) => Object.keys(charts).forEach((name) => Plotly.relayout(name, sizeOf(heights[name])));
+  window.addEventListener("beforeprint", () =>
+    resize((height) => ({ autosize: false, width: 660, height: Math.min(height, 340) })));
+  window.addEventListener("afterprint", () => resize((height) => ({ autosize: true, width: null, height })));
 
   // The table sorts by the column whose head is pressed; what has no value stays last.
   const table = document.getElementById("points");
