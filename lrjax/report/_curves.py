@@ -90,16 +90,23 @@ def _places(view: View) -> np.ndarray:
 
 def _scale(losses: _Losses) -> dict[str, Any]:
     start = median(losses.values[..., 0])
-    medians = np.median(losses.values, axis=1)
+    medians = np.array([_median_while_all_run(point) for point in losses.values])
     return loss_scale(
         np.where(medians > start + 3 * abs(start), np.nan, medians), start, f"{losses.kind} loss"
     )
 
 
+def _median_while_all_run(curves: np.ndarray) -> np.ndarray:
+    """The median over the seeds that were begun, up to where the first of them ends."""
+    begun = np.isfinite(curves).any(axis=1)
+    return np.median(curves[begun], axis=0) if begun.any() else np.full(curves.shape[1], np.nan)
+
+
 def _traces(
     view: View, losses: _Losses, index: int, seeds: int, colour: str, shown: bool
 ) -> list[dict[str, Any]]:
-    lines = [("median", "median", point_regime(view.answer, index), np.median(losses.values[index], axis=0))]
+    middle = _median_while_all_run(losses.values[index])
+    lines = [("median", "median", point_regime(view.answer, index), middle)]
     for seed in range(seeds):
         label = str(view.answer.regimes[index, seed])
         lines.append(("seed", f"seed {seed}", label, losses.values[index, seed]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-BRIGHTEST = 0.88  # of viridis: its yellow end is hard to see on white
+_BRIGHTEST = 0.88  # of viridis: its yellow end is hard to see on white
 
 
 def plotly_js() -> tuple[str, str]:
@@ -27,7 +27,7 @@ def colours(positions: Sequence[float]) -> list[str]:
 
     return [
         str(colour)
-        for colour in sample_colorscale("Viridis", [BRIGHTEST * position for position in positions])
+        for colour in sample_colorscale("Viridis", [_BRIGHTEST * position for position in positions])
     ]
 
 

@@ -26,13 +26,14 @@ def halving(view: View) -> Figure | None:
     steps = [step for step, _, _ in data.rungs] + [data.steps]
     courses = np.column_stack([losses, end])
     order = np.argsort(view.dropped < 0, kind="stable")  # those that trained on above the others
-    drawn = [index for index in order if np.isfinite(courses[index]).any()][-_MOST_LINES:]
+    measured = [index for index in order if np.isfinite(courses[index]).any()]
+    drawn = measured[-_MOST_LINES:]
     traces = [_course(view, steps, courses[index], index) for index in drawn]
     traces += [_dropped(view, steps, courses, drawn)]
     scale = loss_scale(courses, float("nan"), "loss at the rung")
     few = len(steps) <= _MOST_MARKS
     marks = {"tickvals": steps, "ticktext": [f"{step:,}" for step in steps]} if few else {}
-    most = f" {len(drawn)} of {view.points} points are drawn." if len(drawn) < view.points else ""
+    most = f" {len(drawn)} of {view.points} points are drawn." if len(drawn) < len(measured) else ""
     return Figure(
         name="halving",
         title="What the allocation kept",

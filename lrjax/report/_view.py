@@ -100,7 +100,8 @@ def why_no_rate(view: View) -> str:
 
 def point_regime(answer: Answer, index: int) -> str:
     """The label that most of a point's seeds have, the worst of those that are as frequent."""
-    counts = collections.Counter(answer.regimes[index].tolist())
+    labels = answer.regimes[index].tolist()
+    counts = collections.Counter([label for label in labels if label != "unknown"] or labels)
     return max(counts, key=lambda label: (counts[label], -_severity(label)))
 
 

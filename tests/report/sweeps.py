@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from lrjax.search import Sweep
-from tests.measured import STEPS, measured, sweep_of
+from tests.measured import measured, sweep_of
 
 NAN = np.nan
 RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
@@ -107,6 +107,3 @@ KINDS = {
     "tested": lambda: usual(test={"accuracy": np.where(np.isnan(USUAL), NAN, 0.9)}, accuracy=True),
     "hostile": hostile,
 }
-
-
-__all__ = ["HOSTILE", "KINDS", "NAN", "RATES", "STEPS", "USUAL", "many", "usual"]

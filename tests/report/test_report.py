@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import html.parser
 import json
 import os
@@ -13,6 +15,7 @@ import pytest
 
 import lrjax
 from lrjax.report import report_html, write_report
+from lrjax.report._text import embedded
 from lrjax.results import Cost
 from tests.measured import measured, sweep_of
 from tests.report.sweeps import HOSTILE, KINDS, NAN, RATES, many, usual
@@ -138,12 +141,8 @@ def test_the_headline_holds_the_answer():
 
 def headline(sweep):
     """Names and contents of the cards."""
-    parts = Page(Page_of(sweep).replace("\n", ""))
+    parts = Page(re.search(r'<dl class="cards">.*?</dl>', written(sweep), re.DOTALL)[0])
     return parts.all("dt"), parts.all("dd")
-
-
-def Page_of(sweep):
-    return re.search(r'<dl class="cards">.*?</dl>', written(sweep), re.DOTALL)[0]
 
 
 def test_a_missing_answer_says_why():
@@ -182,8 +181,6 @@ def test_no_text_breaks_out(where):
 
 
 def test_json_holds_any_text_and_gives_it_back():
-    from lrjax.report._text import embedded
-
     text = embedded({HOSTILE[0]: list(HOSTILE)})
     assert not set(text) & set("<>&")
     assert text.isascii()
@@ -199,9 +196,6 @@ def test_text_in_charts_is_no_markup():
 
 
 def test_only_the_pages_own_scripts_may_run():
-    import base64
-    import hashlib
-
     page = Page(written(usual()))
     (policy,) = [given["content"] for tag, given, _ in page.elements if given.get("http-equiv")]
     scripts = ["".join(text) for tag, given, text in page.elements if tag == "script" and "type" not in given]
@@ -301,6 +295,13 @@ def test_curves_end_where_a_member_diverged():
     )
     assert line["y"][50] is not None
     assert line["y"][51:] == [None] * 49
+
+
+def test_a_median_is_of_the_seeds_that_were_begun():
+    sweep = usual([[1.0, 2.0]], [0.1], stopped_at=np.array([[-1, 0]]))
+    sweep.metrics["loss"][0, 1] = sweep.held_out["loss"][0, 1] = NAN
+    first = next(trace for trace in traces(sweep, "curves") if trace["meta"]["kind"] == "median")
+    np.testing.assert_allclose(first["y"], np.linspace(10, 1, 6), rtol=1e-3)
 
 
 def test_many_points_are_thinned_and_the_page_says_so():
