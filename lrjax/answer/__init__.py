@@ -6,7 +6,7 @@ from lrjax.answer._measured import dropped_at, final_losses, held_out_values, ru
 from lrjax.answer._paired import within_noise
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import Regime, regime, regimes
-from lrjax.answer._table import summary
+from lrjax.answer._table import failures, mark, summary
 
 __all__ = [
     "Answer",
@@ -14,10 +14,12 @@ __all__ = [
     "Regime",
     "Rung",
     "dropped_at",
+    "failures",
     "final_losses",
     "held_out_values",
     "judge",
     "judge_range",
+    "mark",
     "range_course",
     "regime",
     "regimes",
