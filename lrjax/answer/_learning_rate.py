@@ -182,7 +182,7 @@ def rungs(data: SweepData) -> list[Rung]:
       [Rung(step=10, entered=2, kept=1, rank_correlation=nan)]
     """
     final, _, _ = final_losses(data)
-    final = np.where((data.diverged_at >= 0) | _interrupted(data), np.nan, final)
+    final = np.where((data.diverged_at >= 0) | interrupted(data), np.nan, final)
     history, kept = [(step, losses) for step, losses, _ in data.rungs], [kept for _, _, kept in data.rungs]
     return ledger(history, kept, final)
 
@@ -379,8 +379,23 @@ def _constant_rates(data: SweepData) -> bool:
     return rates is not None and bool(np.all((rates == rates[..., :1]) | np.isnan(rates)))
 
 
-def _interrupted(data: SweepData) -> np.ndarray:
-    """Members that could have trained on: neither an allocation nor their patience stopped them."""
+def interrupted(data: SweepData) -> np.ndarray:
+    """Members that could have trained on: neither an allocation nor their patience stopped them.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      bool `[points, seeds]`.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> interrupted(sweep).tolist()
+      [[False], [False]]
+    """
     stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps)
     return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
 
@@ -400,7 +415,7 @@ def _out_of_patience(data: SweepData) -> np.ndarray:
 
 
 def _interruption(data: SweepData) -> list[str]:
-    stopped = data.stopped_at[_interrupted(data)]
+    stopped = data.stopped_at[interrupted(data)]
     if not len(stopped):
         return []
     return [f"The sweep was interrupted; some members stand at step {stopped.min()} of {data.steps}."]
