@@ -263,7 +263,7 @@ def test_integers_and_choices_reach_the_trial():
     trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda x, batch: 0.5 * x**2, optimizer)
     study = study_of()
     (sweep,) = drive(study, space, trial)
-    assert set(seen) == {(True, jnp.int32)}
+    assert set(seen) == {(True, jnp.dtype("int32"))}
     assert sweep.points["depth"].tolist() == [trial.params["depth"] for trial in study.trials]
 
 
