@@ -265,7 +265,7 @@ def _outcomes(found: Sweep, metric: str, worst: float) -> list[_Outcome]:
     # Of a sweep that was interrupted before its first evaluation, no held-out metric is known.
     told = held_out_values(found, metric) if metric != "loss" and metric in found.held_out else final
     values = _medians(told, found.answer.failed, worst)
-    cut, dropped = interrupted(found).any(axis=1), dropped_at(found) >= 0
+    cut, dropped = np.any(interrupted(found), axis=1), dropped_at(found) >= 0
     cost = found.cost
     seconds = cost.seconds_compiling + cost.seconds_probing + cost.seconds_running
     outcomes = []
