@@ -361,6 +361,18 @@ def test_a_point_that_a_sweep_refuses_fails_its_round():
     assert states_of(study) == [TrialState.FAIL] * 4
 
 
+def test_an_error_of_the_sampler_while_trials_are_told_comes_through():
+    class Wrong(optuna.samplers.RandomSampler):
+        def after_trial(self, study, trial, state, values):
+            if trial.number == 1 and state == TrialState.COMPLETE:
+                raise RuntimeError("wrong sampler")
+
+    study = study_of(sampler=Wrong(seed=0))
+    with pytest.raises(RuntimeError, match="wrong sampler"):
+        drive(study)
+    assert states_of(study) == [TrialState.COMPLETE] * 2 + [TrialState.FAIL] * 2
+
+
 def test_an_error_of_a_callback_comes_after_all_of_the_round_is_told():
     def callback(study, trial):
         raise RuntimeError("wrong callback")
