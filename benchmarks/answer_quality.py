@@ -1,14 +1,18 @@
-"""How good suggested learning rates are, next to the truth.
+"""How good answered learning rates are, next to the truth.
 
-Truth, for each case (a task, an optimizer, a schedule): a sweep of 41 rates at full length with several
-seeds, chosen on validation data. An answer's *excess* is the held-out loss at its rate, read off the sweep's
-medians, less the lowest, in units of the larger of the seeds' standard deviation at the best rate and 2 %
-of its loss. Its *distance* is how many decades it lies outside of the rates whose excess is at most one.
-Methods are tried with several keys; *spread* is how many decades lie between their answers. A method that
-gives no answer, or one that fails, has an infinite excess.
+Truth, for each case (a task, an optimizer, a schedule): a sweep of 41 rates at full length with ten seeds,
+chosen on validation data. Rates are compared by their median validation loss over seeds; of rates where half
+of the seeds or more fail it is infinite. An answer's *excess* is the loss at its rate, read off these medians,
+less the lowest, in units of the larger of the seeds' standard deviation at the best rate and 2 % of its loss.
+Its *distance* is how many decades it lies outside of the true plateau: the rates whose excess is at most one.
+Methods are tried with several keys, none of which is the truth's; *spread* is how many decades lie between
+their answers. A method that gives no answer has an infinite excess, as has one that answers a failing rate,
+except where the truth has no signal: there silence is right.
 
-Each optimizer's customary rate is a method too, and so are the published rules on the same range tests. Odd
-and even cases are reported apart: what is tuned may see the even ones only.
+Methods: `find_learning_rate` with a fifth of the truth's member-steps; a coarse grid of as many; `range_test`;
+the published rules on the same range tests; each optimizer's customary rate. Of intervals it is said how often
+they hold the truth's best rate, how wide they are next to the true plateau, and the interval score. What is
+tuned may see the even cases only; the odd ones are reported apart.
 
 Run: python benchmarks/answer_quality.py [--tasks digits logistic] [--optimizers sgd adam] [--seeds 10]
 """
@@ -20,18 +24,28 @@ import datetime
 import itertools
 import json
 import platform
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-TASKS = ("digits", "logistic", "quadratic-deep", "digits-cnn")
+TASKS = ("digits", "logistic", "quadratic-deep", "digits-cnn", "characters")
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop", "lion")
 SCHEDULES = ("constant", "warmup-cosine")
+OPTIMIZERS_OF_HARD = ("sgd", "adam")
+HARD = (
+    *("noisy-labels", "tiny-batches", "plateau", "large-inputs", "large-loss"),
+    *("width-16", "width-512", "negative", "no-signal"),
+)
+SILENT = "no-signal"
 CUSTOMARY = {"sgd": 0.1, "momentum": 0.01, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4}
 LOW, HIGH, RATES = 1e-6, 1e2, 41
+SHARE = 0.2  # of the truth's member-steps that a search may use
+TRUTH_KEY = 1000
 RULES = ("steep", "minimum", "valley", "slide")
-METHODS = ("range_test", *RULES, "customary")
+METHODS = ("find", "coarse grid", "range_test", *RULES, "customary")
 
 
 class Case(NamedTuple):
@@ -46,140 +60,259 @@ class Case(NamedTuple):
         return " ".join(self)
 
 
-class Truth(NamedTuple):
-    """What an exhaustive sweep says: rates, median losses (infinite where they fail), the unit of excess."""
+ALL = [
+    *(Case(*each) for each in itertools.product(TASKS, OPTIMIZERS, SCHEDULES)),
+    *(Case(task, optimizer, "constant") for task in HARD for optimizer in OPTIMIZERS_OF_HARD),
+]
 
-    rates: list[float]
-    losses: list[float]
-    unit: float
+
+class Truth(NamedTuple):
+    """What an exhaustive sweep says.
+
+    Attributes:
+      rates: `[rates]`, increasing.
+      losses: Validation losses `[rates, seeds]`, infinite where a member failed.
+      tests: Test losses, the same.
+      start: The median validation loss before training.
+      steps: Updates per member.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    tests: np.ndarray
+    start: float
+    steps: int
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Median losses, `[rates]`."""
+        return np.median(self.losses, axis=1)
+
+    @property
+    def best(self) -> int:
+        """Which rate has the lowest."""
+        return int(np.argmin(self.scores))
+
+    @property
+    def unit(self) -> float:
+        """What excess is measured in."""
+        final = self.losses[self.best]
+        return max(
+            float(np.std(final[np.isfinite(final)], ddof=1)), 0.02 * abs(float(self.scores[self.best]))
+        )
 
     def excess(self, rate: float | None) -> float:
         """How much worse than the best a rate is, in units."""
-        if rate is None or not self.rates[0] <= rate <= self.rates[-1]:
+        scores = self.scores
+        if rate is None or not self.rates[0] / 1.01 <= rate <= self.rates[-1] * 1.01:
             return float("inf")
-        place = np.interp(np.log(rate), np.log(self.rates), np.arange(len(self.rates)))
+        place = float(np.interp(np.log(rate), np.log(self.rates), np.arange(len(scores))))
+        if abs(place - round(place)) < 0.01:
+            place = round(place)
         low, share = int(place), place - int(place)
-        high = min(low + 1, len(self.rates) - 1)
-        ends = self.losses[low], self.losses[high]
-        loss = ends[0] if share == 0 else (1 - share) * ends[0] + share * ends[1]
-        return float((loss - min(self.losses)) / self.unit)
+        high = min(low + 1, len(scores) - 1)
+        loss = scores[low] if share == 0 else (1 - share) * scores[low] + share * scores[high]
+        return float((loss - scores.min()) / self.unit)
 
-    def distance(self, rate: float | None) -> float:
-        """Decades between a rate and the plateau: the rates within one unit of the best, around it."""
-        if rate is None:
-            return float("inf")
-        best = int(np.argmin(self.losses))
-        good = [loss - min(self.losses) <= self.unit for loss in self.losses]
+    def plateau(self) -> tuple[float, float]:
+        """The lowest and the highest of the rates around the best whose excess is at most one."""
+        scores, best = self.scores, self.best
+        good = scores - scores.min() <= self.unit
         low = best - sum(1 for _ in itertools.takewhile(bool, good[:best][::-1]))
         high = best + sum(1 for _ in itertools.takewhile(bool, good[best + 1 :]))
-        below, above = np.log10(self.rates[low] / rate), np.log10(rate / self.rates[high])
-        return float(max(0.0, below, above))
+        return float(self.rates[low]), float(self.rates[high])
+
+    def distance(self, rate: float | None) -> float:
+        """Decades between a rate and the plateau."""
+        if rate is None:
+            return float("inf")
+        low, high = self.plateau()
+        return float(max(0.0, np.log10(low / rate), np.log10(rate / high)))
+
+    def failing(self, rate: float | None) -> float:
+        """The share of seeds that fail at the nearest rate."""
+        if rate is None:
+            return 0.0
+        nearest = int(np.argmin(abs(np.log(self.rates) - np.log(rate))))
+        return float(np.mean(~np.isfinite(self.losses[nearest])))
 
 
-ALL = [Case(*each) for each in itertools.product(TASKS, OPTIMIZERS, SCHEDULES)]
+class Said(NamedTuple):
+    """What a method says: a rate or None, its interval or None, and the member-steps it took."""
+
+    rate: float | None
+    interval: tuple[float, float] | None = None
+    member_steps: int = 0
+    seconds: float = 0.0
 
 
-def wanted(case: Case, options: argparse.Namespace) -> bool:
-    """Whether a case is asked for."""
-    return (
-        case.task in options.tasks
-        and case.optimizer in options.optimizers
-        and case.schedule in options.schedules
-    )
-
-
-def trial_of(case: Case, constant: bool) -> tuple[Any, Any]:
-    """A task and its trial; a range test moves a constant rate."""
+def task_of(case: Case) -> Any:
+    """The case's task."""
     import lrjax
 
-    task = lrjax.tasks.load(case.task)
-    assert callable(task.trial)
-    make = {"momentum": lambda rate: lrjax.sgd(rate, momentum=0.9)}.get(
+    if case.task in HARD:
+        from hard_tasks import HARD as MAKE
+
+        return MAKE[case.task]()
+    return lrjax.tasks.load(case.task)
+
+
+def trial_of(case: Case, task: Any, constant: bool) -> Any:
+    """The case's trial; a range test moves a constant rate."""
+    import lrjax
+
+    make: Callable[..., Any] = {"momentum": lambda rate: lrjax.sgd(rate, momentum=0.9)}.get(
         case.optimizer, getattr(lrjax, case.optimizer, None)
     )
-    assert make is not None
 
     def optimizer(learning_rate: Any) -> Any:
         if constant or case.schedule == "constant":
             return make(learning_rate)
-        warmup = task.steps // 10
-        return make(lrjax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, task.steps))
+        return make(lrjax.warmup_cosine_decay_schedule(0.0, learning_rate, task.steps // 10, task.steps))
 
-    return task, task.trial(optimizer)
+    return task.trial(optimizer)
 
 
 def truth_of(case: Case, options: argparse.Namespace) -> Truth:
     """The exhaustive sweep, from the directory if it is there."""
     import lrjax
 
-    file = options.truth / f"{str(case).replace(' ', '_')}-{options.seeds}.json"
+    file = options.truth / f"{str(case).replace(' ', '_')}-{options.seeds}.npz"
     if file.is_file():
-        return Truth(**json.loads(file.read_text()))
-    task, trial = trial_of(case, constant=False)
+        with np.load(file) as stored:
+            return Truth(**{name: stored[name] for name in ("rates", "losses", "tests")}, **about(stored))
+    task = task_of(case)
     sweep = lrjax.sweep(
-        trial,
+        trial_of(case, task, constant=False),
         {"learning_rate": np.geomspace(LOW, HIGH, RATES)},
         task.data,
         steps=task.steps,
         seeds=options.seeds,
         evaluate_on=task.validation,
         evaluate_every=task.steps,
+        test_on=task.test,
+        key=TRUTH_KEY,
         progress=False,
     )
-    answer = sweep.answer
-    final = sweep.held_out["loss"][answer.index, :, -1]
-    unit = max(float(np.std(final, ddof=1)), 0.02 * abs(answer.score))
-    found = Truth([float(x) for x in sweep.points["learning_rate"]], [float(x) for x in answer.scores], unit)
+    failed = sweep.answer.failed
+    losses, tests = sweep.held_out["loss"][..., -1], sweep.test["loss"]
+    truth = Truth(
+        np.asarray(sweep.points["learning_rate"], float),
+        np.where(failed, np.inf, losses.astype(float)),
+        np.where(failed, np.inf, tests.astype(float)),
+        float(np.median(sweep.held_out["loss"][..., 0])),
+        task.steps,
+    )
     options.truth.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found._asdict()))
-    return found
+    np.savez(file, **truth._asdict())
+    return truth
 
 
-def answers(case: Case, key: int) -> dict[str, float | None]:
+def about(stored: Any) -> dict[str, Any]:
+    return {"start": float(stored["start"]), "steps": int(stored["steps"])}
+
+
+def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[str, Said]:
     """What every method says, with one key."""
     import lrjax
 
-    task, trial = trial_of(case, constant=True)
-    test = lrjax.range_test(trial, task.data, key=key, progress=False)
-    found: dict[str, float | None] = {"range_test": test.suggestion, "customary": CUSTOMARY[case.optimizer]}
-    return found | {rule: test.suggestions.get(rule) for rule in RULES}
+    task = task_of(case)
+    trial, held_out = trial_of(case, task, constant=False), task.validation
+    common: dict[str, Any] = {"steps": task.steps, "evaluate_on": held_out, "key": key, "progress": False}
+    found: dict[str, Said] = {"customary": Said(CUSTOMARY[case.optimizer])}
+    budget = int(SHARE * truth.losses.size * task.steps)
+    if "find" in methods:
+        began = time.perf_counter()
+        sweep = lrjax.find_learning_rate(trial, task.data, budget=budget, **common)
+        seconds = time.perf_counter() - began
+        answer = sweep.answer
+        found["find"] = Said(answer.learning_rate, answer.interval, sweep.cost.member_steps_used, seconds)
+    if "coarse grid" in methods:
+        seeds = 3
+        rates = np.geomspace(1e-5, 10.0, max(2, budget // (seeds * task.steps)))
+        grid = {"learning_rate": rates}
+        sweep = lrjax.sweep(trial, grid, task.data, seeds=seeds, evaluate_every=task.steps, **common)
+        answer, cost = sweep.answer, sweep.cost
+        found["coarse grid"] = Said(answer.learning_rate, answer.interval, cost.member_steps_used)
+    if "range_test" in methods:
+        constant = trial_of(case, task, constant=True)
+        test = lrjax.range_test(constant, task.data, key=key, progress=False)
+        used = test.cost.member_steps_used
+        found["range_test"] = Said(test.suggestion, test.interval, used)
+        found |= {rule: Said(test.suggestions.get(rule), None, used) for rule in RULES}
+    return found
 
 
-def table(name: str, found: dict[Case, tuple[Truth, list[dict[str, float | None]]]]) -> list[str]:
-    """Excess and distance over all cases and keys, and the spread over keys, by method."""
+def table(name: str, found: dict[Case, tuple[Truth, list[dict[str, Said]]]]) -> list[str]:
+    """Excess, distance, spread and intervals over all cases and keys, by method."""
     lines = [
         f"{name} ({len(found)} cases)",
         "",
-        "| method | excess, median | 90 % | worst | distance, 90 % | worst | spread, median | no answer |",
-        f"|{'---|' * 8}",
+        "| method | excess, median | 90 % | worst | distance, 90 % | worst | spread, median | worst "
+        "| no answer | fails in > 1 of 10 seeds | steps / truth | interval holds the best | width / plateau "
+        "| score |",
+        f"|{'---|' * 14}",
     ]
     for method in METHODS:
-        excess, distance, spread, none = [], [], [], 0
-        for truth, said in found.values():
-            rates = [each[method] for each in said]
-            excess += [truth.excess(rate) for rate in rates]
-            distance += [truth.distance(rate) for rate in rates]
-            known = np.log10([rate for rate in rates if rate is not None])
-            spread.append(float(np.ptp(known)) if len(known) else float("nan"))
-            none += len(rates) - len(known)
-        cells = [
-            *(np.quantile(excess, q, method="higher") for q in (0.5, 0.9, 1.0)),
-            *(np.quantile(distance, q, method="higher") for q in (0.9, 1.0)),
-            np.nanmedian(spread),
+        rows = [
+            (case, truth, [each[method] for each in said if method in each])
+            for case, (truth, said) in found.items()
         ]
-        lines.append(f"| {method} | {' | '.join(f'{x:.2g}' for x in cells)} | {none} |")
+        rows = [row for row in rows if row[2]]
+        if rows:
+            lines.append(f"| {method} | {' | '.join(cells(rows))} |")
     return [*lines, ""]
+
+
+def cells(rows: list[tuple[Case, Truth, list[Said]]]) -> list[str]:
+    """The numbers of a method."""
+    excess, distance, spread, none, failing, share = [], [], [], 0, 0, []
+    held, widths, scores = [], [], []
+    for case, truth, said in rows:
+        known = [each.rate for each in said if each.rate is not None]
+        none += len(said) - len(known)
+        spread.append(float(np.ptp(np.log10(known))) if len(known) > 1 else 0.0)
+        width = np.log10(truth.plateau()[1] / truth.plateau()[0])
+        step = np.log10(
+            truth.rates[1] / truth.rates[0]
+        )  # a plateau of one rate is half a step wide either way
+        for each in said:
+            if each.rate is None and case.task == SILENT:
+                continue
+            excess.append(truth.excess(each.rate))
+            distance.append(truth.distance(each.rate))
+            failing += truth.failing(each.rate) > 0.1
+            share.append(each.member_steps / (truth.losses.size * truth.steps))
+            if each.interval is not None:
+                low, high = np.log10(each.interval)
+                best = np.log10(truth.rates[truth.best])
+                held.append(low - 1e-9 <= best <= high + 1e-9)
+                widths.append((high - low) / max(width, step))
+                scores.append((high - low) + 20 * max(low - best, 0) + 20 * max(best - high, 0))
+    numbers = [
+        *(np.quantile(excess, q, method="higher") for q in (0.5, 0.9, 1.0)),
+        *(np.quantile(distance, q, method="higher") for q in (0.9, 1.0)),
+        np.median(spread),
+        np.max(spread),
+    ]
+    of_intervals = ["-"] * 3
+    if held:
+        of_intervals = [f"{np.mean(held):.0%}", f"{np.median(widths):.2g}", f"{np.mean(scores):.2g}"]
+    taken = f"{np.median(share):.2g}" if any(share) else "-"
+    return [*(f"{x:.2g}" for x in numbers), str(none), str(failing), taken, *of_intervals]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS[:3])
+    parser.add_argument("--tasks", nargs="+", choices=(*TASKS, *HARD), default=(*TASKS[:4], *HARD))
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=OPTIMIZERS)
     parser.add_argument("--schedules", nargs="+", choices=SCHEDULES, default=SCHEDULES)
+    parser.add_argument("--methods", nargs="*", choices=METHODS[:3], default=METHODS[:3])
+    parser.add_argument("--half", choices=("even", "odd"), help="one half of the cases only")
     parser.add_argument("--seeds", type=int, default=10, help="of the truth")
-    parser.add_argument("--keys", type=int, default=5, help="tries of each method")
+    parser.add_argument("--keys", type=int, default=3, help="tries of each method")
     parser.add_argument("--truth", type=Path, default=Path("runs/truth"), help="where sweeps are kept")
-    parser.add_argument("--verbose", action="store_true", help="a line for each case")
+    parser.add_argument("--output", type=Path, help="a JSON file for everything that was said")
     options = parser.parse_args()
     import jax
 
@@ -187,19 +320,44 @@ def main() -> None:
 
     where = f"{jax.devices()[0].device_kind}, Python {platform.python_version()}, jax {jax.__version__}"
     print(f"{datetime.date.today()}, {where}, lrjax {lrjax.__version__}, {options.seeds} seeds\n")
-    found: dict[Case, tuple[Truth, list[dict[str, float | None]]]] = {}
+    found: dict[Case, tuple[Truth, list[dict[str, Said]]]] = {}
     for case in ALL:
-        if not wanted(case, options):
+        half = ("even", "odd")[is_odd(case)]
+        asked = case.task in options.tasks and case.optimizer in options.optimizers
+        if not asked or case.schedule not in options.schedules or options.half not in (None, half):
             continue
+        began = time.perf_counter()
         truth = truth_of(case, options)
-        found[case] = truth, [answers(case, key) for key in range(options.keys)]
-        if options.verbose:
-            said = [each["range_test"] for each in found[case][1]]
-            print(case, f"best {truth.rates[int(np.argmin(truth.losses))]:.3g}", said, flush=True)
-    for name, rest in (("Even cases", 0), ("Odd cases", 1)):
-        part = {case: each for case, each in found.items() if ALL.index(case) // 2 % 2 == rest}
+        seconds = time.perf_counter() - began
+        found[case] = truth, [answers(case, truth, key, options.methods) for key in range(options.keys)]
+        low, high = truth.plateau()
+        print(
+            f"{case} ({half}): best {truth.rates[truth.best]:.3g}, plateau {low:.3g} to {high:.3g}, {seconds:.0f} s"
+        )
+        for method in options.methods:
+            said = [each[method] for each in found[case][1]]
+            rates = ", ".join(
+                f"{one.rate:.3g} ({truth.excess(one.rate):.2g})" if one.rate is not None else "none"
+                for one in said
+            )
+            print(f"  {method}: {rates}", flush=True)
+        if options.output is not None:
+            told = {
+                str(case): [{name: each._asdict() for name, each in one.items()} for one in said]
+                for case, (_, said) in found.items()
+            }
+            options.output.write_text(json.dumps(told))
+    if not options.methods:
+        return
+    for name, odd in (("Even cases", False), ("Odd cases", True)):
+        part = {case: each for case, each in found.items() if is_odd(case) == odd}
         if part:
             print("\n".join(table(name, part)))
+
+
+def is_odd(case: Case) -> bool:
+    """Which half of the cases a case is in; both have every task, optimizer and schedule."""
+    return bool((ALL.index(case) // 2 + (case.schedule == "warmup-cosine") + case.task.count("-")) % 2)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer._ledger import Rung, ledger
+from lrjax.answer import _warnings
+from lrjax.answer._interval import interval
+from lrjax.answer._measured import dropped_at, final_losses
+from lrjax.answer._paired import within_noise
+from lrjax.answer._regime import regimes
 from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
-_SAME_ORDER = 0.5  # rank correlation below which a rung says little about a later one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Answer:
-    """What a sweep says about the learning rate.
+    r"""What a sweep says about the learning rate.
 
     Attributes:
       learning_rate: The best rate, or None if no rate trained.
@@ -28,7 +31,8 @@ class Answer:
       scores: The same median for every point, `[points]`; infinity where half of the seeds or more
         failed (went non-finite, or ended worse than they began), and for a point that an allocation
         dropped: its last loss is of an earlier step, and no match for those of the end. Only where no
-        point that was trained on has a score, those dropped last have.
+        point that was trained on has a score, those dropped last have. Of a point with fewer seeds than
+        the best one, the median is shifted by what these seeds make of the best one's.
       failed: bool `[points, seeds]`, which members failed. Being dropped is no failure.
       plateau: The lowest and highest of the neighbouring rates that do as well as the best, up to
         2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
@@ -36,6 +40,19 @@ class Answer:
         seeds, or None if the highest rate still trains.
       recommendation: One sentence.
       warnings: What is wrong with the question, a sentence each.
+      interval: Where the best rate lies, with a probability of 90 % as far as the seeds tell; None with one
+        seed, or without a best rate.
+      plateau_decades: How wide the plateau is, $\log_{10}$ of the ratio of its ends; NaN without one.
+      sensitivity: How much a rate that is off costs: the mean over rates, in $\ln \eta$, of
+        $\min(\ell, \ell_0) - \ell_*$, with the loss before training $\ell_0$ and the best one $\ell_*$.
+        Of points that an allocation dropped, $\ell$ is the last loss. NaN without a best rate.
+      indistinguishable: The points that the seeds do not tell from the best one, itself included, in the
+        order of their scores: a paired test, one-sided, at 95 %. With one seed, the best one alone.
+      regimes: str `[points, seeds]`, what each training curve shows: labels of `lrjax.answer.regime`.
+
+    References:
+      Wortsman et al., *Small-scale proxies for large-scale Transformer training instabilities*,
+      arXiv:2309.14322 (2023), for the sensitivity.
 
     Example:
       >>> import lrjax
@@ -57,134 +74,11 @@ class Answer:
     divergence_edge: float | None
     recommendation: str
     warnings: tuple[str, ...]
-
-
-def final_losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, str]:
-    """What members are compared by: their final loss, their first one, and its name.
-
-    Args:
-      data: A sweep's measurements.
-
-    Returns:
-      Final losses and first losses, `[points, seeds]`, and what the final ones are.
-      "held-out loss": the last. "best held-out loss", of a sweep with `patience`: the lowest after
-      training began, of members that stopped early and of those that did not. "training loss", without
-      held-out data: the mean over the last tenth of the recorded steps. Of a member that was stopped it
-      is the last one before that, NaN if there is none.
-
-    Example:
-      >>> import lrjax
-      >>> task = lrjax.tasks.load("quadratic-deep")
-      >>> grid = {"learning_rate": [0.01, 0.03]}
-      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
-      >>> final, first, name = lrjax.answer.final_losses(sweep)
-      >>> final.shape, bool((final < first).all()), name
-      ((2, 1), True, 'training loss')
-    """
-    if "loss" in data.held_out:
-        losses = data.held_out["loss"].astype(float)
-        if data.settings.get("patience") is not None:
-            return held_out_values(data, "loss"), losses[..., 0], "best held-out loss"
-        final = final_values(losses, data.held_out_steps, data.stopped_at)
-        return final, losses[..., 0], "held-out loss"
-    nothing = np.full((*data.diverged_at.shape, len(data.recorded_steps)), np.nan)
-    losses = data.metrics.get("loss", nothing).astype(float)
-    tail = max(1, losses.shape[-1] // 10)
-    final = final_values(losses, data.recorded_steps + 1, data.stopped_at, tail)
-    return final, losses[..., 0], "training loss"
-
-
-def final_values(curves: np.ndarray, steps: np.ndarray, stopped_at: np.ndarray, tail: int = 1) -> np.ndarray:
-    """The mean of the last values of each curve; of a stopped member, the last before it was stopped.
-
-    Args:
-      curves: What was measured, `[points, seeds, records]`.
-      steps: How many updates were begun before each record, `[records]`.
-      stopped_at: How many updates a member got before it was stopped, or -1, `[points, seeds]`.
-      tail: How many values the mean is over.
-
-    Returns:
-      `[points, seeds]`; NaN for a member that was stopped before anything was known of its training.
-
-    Example:
-      >>> import numpy as np
-      >>> curves = np.array([[[4.0, 2.0, np.nan]], [[4.0, 3.0, 1.0]]])
-      >>> final_values(curves, np.array([0, 10, 20]), np.array([[15], [-1]])).ravel().tolist()
-      [2.0, 1.0]
-    """
-    final = curves[..., -tail:].mean(axis=-1)
-    for member in zip(*np.nonzero(stopped_at >= 0), strict=True):
-        known = curves[member][(steps > 0) & (steps <= stopped_at[member])]
-        final[member] = known[-tail:].mean() if len(known) else np.nan
-    return final
-
-
-def held_out_values(data: SweepData, name: str) -> np.ndarray:
-    """A held-out metric where members are judged: at their last evaluation, or with `patience` their best.
-
-    Args:
-      data: A sweep's measurements.
-      name: The metric.
-
-    Returns:
-      float `[points, seeds]`; NaN where nothing is known.
-
-    Example:
-      >>> import numpy as np, lrjax
-      >>> task = lrjax.tasks.load("quadratic-deep")
-      >>> sweep = lrjax.sweep(
-      ...     task.trial(lrjax.sgd), {"learning_rate": [0.01]}, task.data, steps=20,
-      ...     evaluate_on=task.validation, progress=False,
-      ... )
-      >>> bool(held_out_values(sweep, "loss") == sweep.held_out["loss"][..., -1])
-      True
-    """
-    values = data.held_out[name].astype(float)
-    if data.settings.get("patience") is None:
-        return final_values(values, data.held_out_steps, data.stopped_at)
-    losses = np.where(data.held_out_steps > 0, data.held_out["loss"], np.nan)
-    best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)[..., None]
-    measured = np.isfinite(losses).any(axis=-1)
-    return np.where(measured, np.take_along_axis(values, best, axis=-1)[..., 0], np.nan)
-
-
-def dropped_at(data: SweepData) -> np.ndarray:
-    """The step at which an allocation dropped each point, -1 for never, int `[points]`.
-
-    Example:
-      >>> import numpy as np, lrjax
-      >>> task = lrjax.tasks.load("quadratic-deep")
-      >>> sweep = lrjax.sweep(
-      ...     task.trial(lrjax.sgd), {"learning_rate": [0.001, 0.03]}, task.data, steps=20,
-      ...     allocation=lrjax.top_k(1, first=10, neighbours=0), evaluate_on=task.validation, progress=False,
-      ... )
-      >>> dropped_at(sweep).tolist()
-      [10, -1]
-    """
-    dropped = np.full(len(data.diverged_at), -1)
-    for step, losses, kept in data.rungs:
-        stood = ~np.isnan(losses).all(axis=1)
-        dropped = np.where(stood & ~kept & (dropped < 0), step, dropped)
-    return dropped
-
-
-def rungs(data: SweepData) -> list[Rung]:
-    """What came of each decision of a sweep's allocation.
-
-    Example:
-      >>> import lrjax
-      >>> task = lrjax.tasks.load("quadratic-deep")
-      >>> sweep = lrjax.sweep(
-      ...     task.trial(lrjax.sgd), {"learning_rate": [0.001, 0.03]}, task.data, steps=20,
-      ...     allocation=lrjax.top_k(1, first=10, neighbours=0), evaluate_on=task.validation, progress=False,
-      ... )
-      >>> rungs(sweep)
-      [Rung(step=10, entered=2, kept=1, rank_correlation=nan)]
-    """
-    final, _, _ = final_losses(data)
-    final = np.where((data.diverged_at >= 0) | interrupted(data), np.nan, final)
-    history, kept = [(step, losses) for step, losses, _ in data.rungs], [kept for _, _, kept in data.rungs]
-    return ledger(history, kept, final)
+    interval: tuple[float, float] | None
+    plateau_decades: float
+    sensitivity: float
+    indistinguishable: tuple[int, ...]
+    regimes: np.ndarray
 
 
 def judge(data: SweepData) -> Answer:
@@ -211,16 +105,29 @@ def judge(data: SweepData) -> Answer:
     dropped = dropped_at(data)
     worse = (final > initial) & (dropped < 0)[:, None]  # early in training that may yet come right
     failed = ~unmeasured & (~np.isfinite(final) | worse | (data.diverged_at >= 0))
-    scores = _among_equals(np.median(np.where(failed | unmeasured, np.inf, final), axis=1), dropped)
+    losses = np.where(unmeasured, np.nan, np.where(failed, np.inf, final))
+    medians = _among_equals(_medians(losses), dropped)
     rates = _rates(data)
-    best = _best(scores, rates)
+    best = _best(np.where(_most_seeds(unmeasured, medians), medians, np.inf), rates)
     if best is None:
-        return _no_answer(data, judged_by, scores, failed, rates, bool(unmeasured.all()))
+        return _no_answer(data, judged_by, medians, failed, rates, bool(unmeasured.all()))
+    scores = _compared(medians, losses, best)
     line = _line(data, best, rates)
-    margin = max(_TOLERANCE * abs(scores[best]), _spread(final[best], failed[best]))
+    margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
     plateau = _plateau(rates, scores, line, best, margin)
-    edge = _edge(rates, failed, line)
-    warnings = _warnings(data, judged_by, rates, line, best, plateau)
+    edge = _edge(rates, failed, unmeasured, line)
+    alike = _indistinguishable(losses, scores, best)
+    labels = regimes(data)
+    warnings = [
+        *_warnings.interruption(data),
+        *_warnings.of_grid(rates, line, best, plateau),
+        *_warnings.of_allocation(data, best),
+        *_warnings.of_seeds(failed, ~unmeasured, np.isfinite(scores), len(alike), best),
+        *_warnings.of_curves(data, labels, best, rates),
+        *_warnings.of_judging(judged_by),
+    ]
+    kept = line[dropped[line] == dropped[best]]
+    among = int(np.flatnonzero(kept == best)[0])
     return Answer(
         learning_rate=None if rates is None else float(rates[best]),
         point={name: _item(values[best]) for name, values in data.points.items()},
@@ -232,8 +139,55 @@ def judge(data: SweepData) -> Answer:
         plateau=plateau,
         divergence_edge=edge,
         recommendation=_recommendation(data, judged_by, best, scores[best], plateau, edge),
-        warnings=warnings,
+        warnings=tuple(warnings),
+        interval=None if rates is None else interval(rates[kept], losses[kept], among, margin),
+        plateau_decades=float("nan") if plateau is None else float(np.log10(plateau[1] / plateau[0])),
+        sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
+        indistinguishable=alike,
+        regimes=labels,
     )
+
+
+def _medians(losses: np.ndarray) -> np.ndarray:
+    """The median over the seeds that were measured; infinity where there are none."""
+    known = [row[~np.isnan(row)] for row in losses]
+    return np.array([np.median(row) if len(row) else np.inf for row in known])
+
+
+def _most_seeds(unmeasured: np.ndarray, medians: np.ndarray) -> np.ndarray:
+    """The points with as many seeds as any that has a score: a search gives more to the best ones only."""
+    counts = (~unmeasured).sum(axis=1)
+    return counts == counts[np.isfinite(medians)].max(initial=0)
+
+
+def _compared(medians: np.ndarray, losses: np.ndarray, best: int) -> np.ndarray:
+    """Medians of points with fewer seeds than the best, as if they had those that are missing."""
+    scores = medians.copy()
+    for index in np.flatnonzero(np.isfinite(medians)):
+        shared = losses[best][~np.isnan(losses[index])]
+        if len(shared) < np.sum(~np.isnan(losses[best])) and np.isfinite(median := np.median(shared)):
+            scores[index] += medians[best] - median
+    return scores
+
+
+def _indistinguishable(losses: np.ndarray, scores: np.ndarray, best: int) -> tuple[int, ...]:
+    order = [int(index) for index in np.argsort(scores, kind="stable") if np.isfinite(scores[index])]
+    alike = [index for index in order if index != best and within_noise(losses[index], losses[best])]
+    return (best, *alike)
+
+
+def _sensitivity(
+    rates: np.ndarray | None, losses: np.ndarray, initial: np.ndarray, line: np.ndarray, lowest: float
+) -> float:
+    """The mean over the line of what a rate costs; a rate counts for the part of the axis next to it."""
+    if rates is None:
+        return float("nan")
+    start = float(np.median(initial[np.isfinite(initial)])) if np.isfinite(initial).any() else np.inf
+    cost = np.minimum(_medians(losses[line]), start) - lowest
+    x = np.log(rates[line])
+    gaps = np.diff(x)
+    cells = np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:]) if len(x) > 1 else np.ones(1)
+    return float(np.average(cost, weights=cells))
 
 
 def _among_equals(scores: np.ndarray, dropped: np.ndarray) -> np.ndarray:
@@ -259,7 +213,7 @@ def _no_answer(
     else:
         verdict = "Every point failed."
         detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
-        warnings = [*_interruption(data), f"Everything diverged: {detail}.{lowest}"]
+        warnings = [*_warnings.interruption(data), f"Everything diverged: {detail}.{lowest}"]
     return Answer(
         learning_rate=None,
         point={},
@@ -272,6 +226,11 @@ def _no_answer(
         divergence_edge=None if rates is None or nothing_measured else float(rates.min()),
         recommendation=f"No learning rate can be recommended. {verdict}{lowest}",
         warnings=tuple(warnings),
+        interval=None,
+        plateau_decades=float("nan"),
+        sensitivity=float("nan"),
+        indistinguishable=(),
+        regimes=regimes(data),
     )
 
 
@@ -300,8 +259,8 @@ def _line(data: SweepData, best: int, rates: np.ndarray | None) -> np.ndarray:
     return chosen[np.argsort(rates[chosen], kind="stable")]
 
 
-def _spread(final: np.ndarray, failed: np.ndarray) -> float:
-    kept = final[~failed]
+def _spread(losses: np.ndarray) -> float:
+    kept = losses[np.isfinite(losses)]
     return float(np.std(kept, ddof=1)) if len(kept) > 1 else 0.0
 
 
@@ -317,108 +276,14 @@ def _plateau(
     return float(rates[line[low]]), float(rates[line[high]])
 
 
-def _edge(rates: np.ndarray | None, failed: np.ndarray, line: np.ndarray) -> float | None:
+def _edge(
+    rates: np.ndarray | None, failed: np.ndarray, unmeasured: np.ndarray, line: np.ndarray
+) -> float | None:
     if rates is None:
         return None
-    failing = list(itertools.takewhile(lambda index: failed[index].mean() >= 0.5, line[::-1]))
+    share = failed.sum(axis=1) / np.maximum(1, (~unmeasured).sum(axis=1))
+    failing = list(itertools.takewhile(lambda index: share[index] >= 0.5, line[::-1]))
     return float(rates[failing[-1]]) if failing else None
-
-
-def _warnings(
-    data: SweepData,
-    judged_by: str,
-    rates: np.ndarray | None,
-    line: np.ndarray,
-    best: int,
-    plateau: tuple[float, float] | None,
-) -> tuple[str, ...]:
-    warnings = _interruption(data)
-    if rates is not None and plateau is not None and len(line) > 1:
-        if plateau == (rates[line[0]], rates[line[-1]]):
-            warnings.append("All rates do as well as each other: try a wider grid, or train longer.")
-        elif best == line[0]:
-            warnings.append(
-                f"The best rate, {rates[best]:.3g}, is the lowest tried: extend the grid downwards."
-            )
-        elif best == line[-1]:
-            warnings.append(
-                f"The best rate, {rates[best]:.3g}, is the highest tried: extend the grid upwards."
-            )
-    at = dropped_at(data)[best]
-    if at >= 0:
-        warnings.append(
-            f"All points that were trained on failed; the best, dropped at step {at}, is what is left."
-        )
-    warnings += _allocation_warnings(data)
-    if judged_by == "training loss":
-        warnings.append("Rates were compared by training loss: pass held-out data with `evaluate_on`.")
-    return tuple(warnings)
-
-
-def _allocation_warnings(data: SweepData) -> list[str]:
-    if not data.rungs:
-        return []
-    warnings = []
-    if data.settings.get("horizon") is None and not _constant_rates(data):
-        warnings.append(
-            "Rungs compared points whose schedules, if they have any, were cut off there, which favours some "
-            "rates: name the hyperparameter that is the schedule's length with `horizon`."
-        )
-    for rung in rungs(data):
-        if rung.rank_correlation < _SAME_ORDER:
-            warnings.append(
-                f"The rung at step {rung.step} ordered the points otherwise than they were later (rank "
-                f"correlation {rung.rank_correlation:.2f}): train longer before points are judged."
-            )
-    return warnings
-
-
-def _constant_rates(data: SweepData) -> bool:
-    """Whether it is known that no member's rate changes while it trains."""
-    rates = data.metrics.get("learning_rate")
-    return rates is not None and bool(np.all((rates == rates[..., :1]) | np.isnan(rates)))
-
-
-def interrupted(data: SweepData) -> np.ndarray:
-    """Members that could have trained on: neither an allocation nor their patience stopped them.
-
-    Args:
-      data: A sweep's measurements.
-
-    Returns:
-      bool `[points, seeds]`.
-
-    Example:
-      >>> import lrjax
-      >>> task = lrjax.tasks.load("quadratic-deep")
-      >>> grid = {"learning_rate": [0.01, 0.03]}
-      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
-      >>> interrupted(sweep).tolist()
-      [[False], [False]]
-    """
-    stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps)
-    return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
-
-
-def _out_of_patience(data: SweepData) -> np.ndarray:
-    """Members whose held-out loss had not improved for as many evaluations as `patience` says."""
-    patience = data.settings.get("patience")
-    if patience is None or "loss" not in data.held_out:
-        return np.zeros(data.stopped_at.shape, bool)
-    best = np.full(data.stopped_at.shape, np.inf)
-    since = np.zeros(data.stopped_at.shape, int)
-    for step, losses in zip(data.held_out_steps, np.moveaxis(data.held_out["loss"], -1, 0), strict=True):
-        counted = step <= data.stopped_at
-        since = np.where(counted, np.where(losses < best, 0, since + 1), since)
-        best = np.fmin(best, losses)
-    return since >= patience
-
-
-def _interruption(data: SweepData) -> list[str]:
-    stopped = data.stopped_at[interrupted(data)]
-    if not len(stopped):
-        return []
-    return [f"The sweep was interrupted; some members stand at step {stopped.min()} of {data.steps}."]
 
 
 def _recommendation(

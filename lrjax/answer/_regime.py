@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrjax.results import SweepData
+
 _WINDOWS = 20  # parts of a curve, whose medians show where it goes
 _LEAST = 8  # points below which nothing is said
 _FLAT = 3.0  # standard errors that a fall must exceed
@@ -118,6 +120,43 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     if falls:
         return found("slow", f"{last:.0%} of its fall came in the last quarter")
     return found("good", f"it fell by {fall:.3g}, {last:.0%} of it in the last quarter")
+
+
+def regimes(data: SweepData) -> np.ndarray:
+    """The labels of all training curves of a sweep.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      str `[points, seeds]`: labels of `regime`, with the lowest loss that a curve ended with as a reference.
+      Curves end where members were stopped; those of members that diverged are "non-finite", or "diverged"
+      where their loss blew up and stayed finite. Without a training loss all are "unknown".
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 10.0]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=100, progress=False)
+      >>> regimes(sweep).ravel().tolist()
+      ['good', 'non-finite']
+    """
+    labels = np.full(data.diverged_at.shape, "unknown", object)
+    if "loss" not in data.metrics:
+        return labels
+    curves, steps = data.metrics["loss"].astype(float), data.recorded_steps
+    gone, stopped = data.diverged_at >= 0, data.stopped_at >= 0
+    ends = np.where(stopped, data.stopped_at, data.steps)
+    whole = curves[~gone & ~stopped]
+    whole = whole[np.isfinite(whole).all(axis=1)]
+    tail = max(1, curves.shape[-1] // 10)
+    reference = float(whole[:, -tail:].mean(axis=1).min()) if len(whole) else None
+    for who in np.ndindex(labels.shape):
+        if gone[who]:
+            labels[who] = "diverged" if data.causes[who] == "blow-up" else "non-finite"
+        else:
+            labels[who] = regime(curves[who][steps < ends[who]], reference=reference).label
+    return labels
 
 
 def _parts(losses: np.ndarray) -> np.ndarray:

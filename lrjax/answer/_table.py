@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer._learning_rate import Answer, dropped_at, final_losses, held_out_values, rungs
+from lrjax.answer._learning_rate import Answer
+from lrjax.answer._measured import dropped_at, final_losses, held_out_values, rungs
 from lrjax.results import SweepData
 
 

@@ -61,8 +61,8 @@ def optuna_sweep(
     - failed, if the sweep was interrupted or raised an error.
 
     It has the medians at every evaluation (without held-out data, at an allocation's rungs) as intermediate
-    values, and the user attributes `losses`, `diverged_at` and `stopped_at`, lists with an entry a seed, and
-    `seconds`, which its whole round took.
+    values, and the user attributes `losses`, `diverged_at`, `stopped_at` and `regimes`, lists with an entry a
+    seed, and `seconds`, which its whole round took.
 
     Args:
       study: The study, with one objective. Trials that are enqueued in it come first.
@@ -275,6 +275,7 @@ def _outcomes(found: Sweep, metric: str, worst: float) -> list[_Outcome]:
             ("losses", [loss if math.isfinite(loss) else None for loss in final[point].tolist()]),
             ("diverged_at", found.diverged_at[point].tolist()),
             ("stopped_at", found.stopped_at[point].tolist()),
+            ("regimes", found.answer.regimes[point].tolist()),
             ("seconds", seconds),
         )
         value = float(values[point]) if state == "COMPLETE" else None

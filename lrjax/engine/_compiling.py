@@ -1,11 +1,13 @@
-"""Seconds that JAX spends on tracing and compiling, whoever asks for it.
+"""Compiling: what was compiled before is not compiled again, and how long JAX spends on it.
 
-A sweep books them apart from running. What it compiles itself is timed by the wall; this counts the many
-small programs beside, such as those that stack members or draw random bits.
+A sweep books the seconds apart from running. What it compiles itself is timed by the wall; JAX's own count
+is of the many small programs beside, such as those that stack members or draw random bits.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -15,12 +17,35 @@ _PARTS = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
+_MOST = 64  # programs that are kept; a search of several sweeps uses the same few again and again
 _total = 0.0
+_kept: OrderedDict[str, Any] = OrderedDict()
 
 
 def seconds() -> float:
     """Seconds so far, in this process."""
     return _total
+
+
+def compiled(lowered: Any, arguments: Any) -> Any:
+    """The executable of a lowered function; the one there is if the same text was compiled before.
+
+    Args:
+      lowered: What `jax.jit(...).lower(...)` gave.
+      arguments: What it was lowered for; they say on which devices it runs.
+    """
+    text = lowered.as_text()
+    if "callback" in text:  # which calls back a function of this process: the text does not say which
+        return lowered.compile()
+    places = sorted({str(x.sharding) for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)})
+    about = f"{lowered.in_tree} {lowered.out_tree} {places} {jax.config.jax_default_device} {text}"
+    key = hashlib.sha256(about.encode()).hexdigest()
+    if key not in _kept:
+        _kept[key] = lowered.compile()
+        while len(_kept) > _MOST:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
 def _listen(event: str, duration_secs: float, **_: Any) -> None:

@@ -334,7 +334,7 @@ class Programs:
     def _compile(self, key: Any, function: Callable[..., Any], arguments: Any, donate: Any) -> Any:
         began, before = time.perf_counter(), _compiling.seconds()
         chosen = canonical(function) if self.plan.canonical else function
-        program = jax.jit(chosen, donate_argnums=donate).lower(*arguments).compile()
+        program = _compiling.compiled(jax.jit(chosen, donate_argnums=donate).lower(*arguments), arguments)
         self._compiled[key] = program
         self.seconds_compiling += time.perf_counter() - began
         self.seconds_told += _compiling.seconds() - before

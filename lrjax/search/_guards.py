@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Student's t at 95 %, one-sided, for 1 to 10 degrees of freedom.
-_T = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
-_NORMAL = 1.6449  # the same for infinitely many
+from lrjax.answer import within_noise
 
 
 class Standing(NamedTuple):
@@ -161,48 +159,6 @@ class Guards:
         line = line[np.isin(line, ranked)]
         place = int(np.flatnonzero(line == ranked[0])[0])
         return line[max(0, place - self.neighbours) : place + self.neighbours + 1]
-
-
-def within_noise(losses: np.ndarray, best: np.ndarray) -> bool:
-    r"""Whether a point's seeds do not tell it from the best one's.
-
-    With $d_s$ the difference of the losses for seed $s$, which both points share, and $t$ the 95 %
-    quantile of Student's distribution, one-sided, with $n - 1$ degrees of freedom:
-
-    $$\bar{d} \le t_{n-1} \, \mathrm{std}(d) / \sqrt{n}$$
-
-    The quantile matters for few seeds: it is 6.3 for two and 2.9 for three. With 2 in its place, one in
-    seven (two seeds) and one in eleven (three) of the points that equal the best would be dropped. The
-    best is the lowest of many, which is luck in part, so a point that equals it is kept less often than
-    the 95 % say: about 85 % of the time among nine equal ones.
-
-    Args:
-      losses: The point's losses, `[seeds]`.
-      best: Those of the best point, `[seeds]`.
-
-    Returns:
-      False if fewer than two seeds are finite for both: the noise of the difference is then unknown.
-
-    Example:
-      >>> import numpy as np
-      >>> best = np.array([1.0, 2.0, 3.0])
-      >>> within_noise(best + [0.1, -0.1, 0.2], best), within_noise(best + [0.1, 0.1, 0.12], best)
-      (True, False)
-    """
-    both = np.isfinite(losses) & np.isfinite(best)
-    n = int(both.sum())
-    if n < 2:
-        return False
-    d = losses[both].astype(float) - best[both].astype(float)
-    return bool(d.mean() <= _t_quantile(n - 1) * d.std(ddof=1) / np.sqrt(n))
-
-
-def _t_quantile(nu: int) -> float:
-    if nu <= len(_T):
-        return _T[nu - 1]
-    # Abramowitz & Stegun 26.7.5: from 11 degrees on, two terms err by less than 0.001.
-    z = _NORMAL
-    return z + (z**3 + z) / (4 * nu) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
 
 
 def _rates(standing: Standing) -> np.ndarray:

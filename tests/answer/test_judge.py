@@ -19,6 +19,12 @@ def judged(final, rates=RATES, **options):
     return judge(measured({"learning_rate": list(rates)}, final, **options))
 
 
+def grid_warnings(answer):
+    """The warnings but for those that the made-up curves, straight lines of one seed, always give."""
+    usual = ("One seed was trained", "The loss still falls")
+    return tuple(warning for warning in answer.warnings if not warning.startswith(usual))
+
+
 # The best rate
 
 
@@ -180,16 +186,16 @@ def test_the_edge_is_the_lowest_rate_from_which_on_all_fail(final, edge):
     ],
 )
 def test_a_best_rate_at_the_edge_of_the_grid(final, word):
-    (warning,) = judged(final).warnings
+    (warning,) = grid_warnings(judged(final))
     assert word in warning
 
 
 def test_a_best_rate_inside_the_grid_warns_of_nothing():
-    assert judged([[2], [1], [3], [4]]).warnings == ()
+    assert grid_warnings(judged([[2], [1], [3], [4]])) == ()
 
 
 def test_a_plateau_up_to_the_edge_is_no_best_rate_there():
-    assert judged([[1.01], [1.0], [3], [4]]).warnings == ()
+    assert grid_warnings(judged([[1.01], [1.0], [3], [4]])) == ()
 
 
 def test_everything_diverged():
@@ -199,7 +205,7 @@ def test_everything_diverged():
     assert np.isnan(answer.score)
     assert answer.failed.all()
     assert answer.divergence_edge == 0.01
-    (warning,) = answer.warnings
+    (warning,) = grid_warnings(answer)
     assert warning.startswith("Everything diverged: ")
     assert answer.recommendation == (
         "No learning rate can be recommended. Every point failed. Try rates below 0.01."
@@ -210,7 +216,7 @@ def test_training_losses_decide_without_held_out_data_and_a_warning_says_so():
     answer = judged([[2], [1], [3], [4]], held_out=False)
     assert answer.learning_rate == 0.1
     assert answer.judged_by == "training loss"
-    assert answer.warnings == (
+    assert grid_warnings(answer) == (
         "Rates were compared by training loss: pass held-out data with `evaluate_on`.",
     )
     assert "median training loss" in answer.recommendation
@@ -237,7 +243,7 @@ def test_a_single_point():
     assert answer.learning_rate == 0.1
     assert answer.plateau == (0.1, 0.1)
     assert answer.divergence_edge is None
-    assert answer.warnings == ()
+    assert grid_warnings(answer) == ()
     assert answer.recommendation == "Use learning_rate = 0.1: median held-out loss 2 over 2 seeds."
 
 
@@ -284,7 +290,7 @@ def test_a_sweep_stopped_at_its_start_recommends_nothing_and_no_lower_rates():
         answer = judge(data)
         assert answer.learning_rate is None
         assert answer.divergence_edge is None
-        assert answer.warnings == ("The sweep was stopped before anything was measured.",)
+        assert grid_warnings(answer) == ("The sweep was stopped before anything was measured.",)
         assert "Try rates" not in answer.recommendation
         assert summary(data, answer)
 
@@ -294,7 +300,7 @@ def test_a_sweep_stopped_after_everything_failed_says_both():
     data.held_out["loss"][3, 0, :2] = [1, 2]
     answer = judge(data)
     assert answer.learning_rate is None
-    assert [w.split(":")[0].split(";")[0] for w in answer.warnings] == [
+    assert [w.split(":")[0].split(";")[0] for w in grid_warnings(answer)] == [
         "The sweep was interrupted",
         "Everything diverged",
     ]
@@ -321,7 +327,7 @@ def test_plateau_edge_and_warnings_are_those_of_the_bests_line():
     answer = judge(two([[1.01], [4], [1.01], [1], [1.01], [NAN]]))
     assert answer.plateau == (1.0, 1.0)
     assert answer.divergence_edge == 10.0
-    assert answer.warnings == ()
+    assert grid_warnings(answer) == ()
     other = judge(two([[1.01], [4], [0.99], [1], [1.0], [NAN]]))
     assert other.point == {"learning_rate": 1.0, "b1": 0.5}
     assert other.plateau == (1.0, 10.0)
@@ -401,7 +407,7 @@ def test_the_recommendation_is_the_last_line_and_warnings_stand_above():
     assert [line for line in text if line.startswith("warning: ")] == [
         f"warning: {warning}" for warning in judge(data).warnings
     ]
-    assert len(judge(data).warnings) == 2
+    assert len(grid_warnings(judge(data))) == 2
 
 
 def test_the_recommendation_is_the_last_line_when_nothing_trained():
@@ -468,7 +474,7 @@ def test_a_dropped_point_is_no_failure_and_no_interruption():
     assert not answer.failed.any()
     assert np.isinf(answer.scores).tolist() == [True, False, False, True]
     assert answer.divergence_edge is None
-    assert answer.warnings == ()
+    assert grid_warnings(answer) == ()
     rows = lines(data)
     assert rows[2].split() == ["0.01", "9.6", "dropped", "at", "step", "40"]
     assert rows[3].split()[0] == "*"
@@ -496,13 +502,13 @@ def test_a_loss_above_the_first_one_at_an_early_rung_is_no_failure():
 
 def test_rungs_without_a_horizon_warn_unless_no_rate_changes():
     data = dropped([9, 1, 2, 8], [False, True, True, False], settings={"horizon": None})
-    (warning,) = judge(data).warnings
+    (warning,) = grid_warnings(judge(data))
     assert "`horizon`" in warning
     rates = np.broadcast_to(np.array(RATES)[:, None, None], data.metrics["loss"].shape).copy()
     data.metrics["learning_rate"] = rates
-    assert judge(data).warnings == ()
+    assert grid_warnings(judge(data)) == ()
     data.metrics["learning_rate"] = rates * np.linspace(1, 0, rates.shape[-1])
-    assert judge(data).warnings == (warning,)
+    assert grid_warnings(judge(data)) == (warning,)
 
 
 def test_an_order_that_did_not_last_is_warned_of():

@@ -143,6 +143,7 @@ def test_user_attributes():
     for number, trial in enumerate(study.trials):
         assert trial.user_attrs["losses"] == sweep.held_out["loss"][number, :, -1].tolist()
         assert trial.user_attrs["diverged_at"] == trial.user_attrs["stopped_at"] == [-1, -1]
+        assert trial.user_attrs["regimes"] == sweep.answer.regimes[number].tolist()
         assert trial.user_attrs["seconds"] > 0
 
 

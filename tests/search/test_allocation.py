@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lrjax.answer._ledger import Rung, ledger, rank_correlation
+from lrjax.answer._paired import _t_quantile, within_noise
 from lrjax.search._allocation import Allocation, hyperband, median_stopping, successive_halving, top_k
-from lrjax.search._guards import Guards, Standing, _t_quantile, ranking, scores, within_noise
+from lrjax.search._guards import Guards, Standing, ranking, scores
 
 UNGUARDED = {"neighbours": 0, "noise": False}
 PROPERTY = settings(max_examples=150, deadline=None, derandomize=True)
