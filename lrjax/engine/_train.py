@@ -483,7 +483,7 @@ def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData
 
         training.check()
         stack.enter_context(training.ahead)
-        stack.enter_context(_on_interrupt(training.interrupt))
+        stack.enter_context(on_interrupt(training.interrupt))
         try:
             training.organise(threads)
             training.run()
@@ -507,7 +507,7 @@ def _pinned() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
     """Calls `act` on the first Ctrl-C; the second one raises KeyboardInterrupt."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
