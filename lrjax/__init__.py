@@ -4,7 +4,7 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
-from lrjax import answer, plot, results, tasks
+from lrjax import answer, compat, plot, report, results, tasks
 from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
@@ -115,6 +115,7 @@ __all__ = [
     "batches",
     "cached",
     "chain",
+    "compat",
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
@@ -132,6 +133,7 @@ __all__ = [
     "median_stopping",
     "plot",
     "range_test",
+    "report",
     "results",
     "rmsprop",
     "scale_by_adadelta",

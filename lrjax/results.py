@@ -163,7 +163,8 @@ class SweepData:
       leaves: str `[points, seeds]`, where: the path of the first leaf that was not finite.
       rungs: For each time an allocation chose: the step, the losses `[points, seeds]` it chose by, and
         which points it kept, `[points]`.
-      settings: How the sweep was asked for, as far as that is not in `points`: key, order, ...
+      settings: How the sweep was asked for, as far as that is not in `points`: key, order, ...; and where
+        it ran: `versions` by name, `device`, `host`.
       states: The trials' states that were asked for: "final" or "best" -> (point, seed index) -> state.
         They are not stored with the rest.
 

@@ -2,11 +2,11 @@
 
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
-from lrjax.answer._measured import dropped_at, final_losses, held_out_values, rungs
+from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
 from lrjax.answer._paired import within_noise
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import Regime, regime, regimes
-from lrjax.answer._table import summary
+from lrjax.answer._table import failures, mark, summary
 
 __all__ = [
     "Answer",
@@ -14,10 +14,13 @@ __all__ = [
     "Regime",
     "Rung",
     "dropped_at",
+    "failures",
     "final_losses",
     "held_out_values",
+    "interrupted",
     "judge",
     "judge_range",
+    "mark",
     "range_course",
     "regime",
     "regimes",

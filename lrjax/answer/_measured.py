@@ -137,7 +137,22 @@ def rungs(data: SweepData) -> list[Rung]:
 
 
 def interrupted(data: SweepData) -> np.ndarray:
-    """Members that could have trained on: neither an allocation nor their patience stopped them."""
+    """Members that could have trained on: neither an allocation nor their patience stopped them.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      bool `[points, seeds]`.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> interrupted(sweep).tolist()
+      [[False], [False]]
+    """
     stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps)
     return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
 

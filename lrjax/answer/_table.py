@@ -44,10 +44,27 @@ def _header(data: SweepData, answer: Answer) -> list[str]:
     return ["", *data.points, f"{answer.judged_by} [range]", *_others(data), "failed"]
 
 
-def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
+def failures(data: SweepData, answer: Answer, index: int) -> list[str]:
+    """What went wrong with a point's members, a few words for each kind.
+
+    Args:
+      data: A sweep's measurements.
+      answer: What they mean.
+      index: The point.
+
+    Returns:
+      Texts such as "1/3 diverged (gradient)", none if all members trained to the end.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 1e30]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> [failures(sweep, sweep.answer, index) for index in (0, 1)]
+      [[], ['1/1 diverged']]
+    """
     seeds = data.diverged_at.shape[1]
     final, _, _ = final_losses(data)
-    others = [_median(held_out_values(data, name)[index]) for name in _others(data)]
     gone = data.diverged_at[index] >= 0
     worse = answer.failed[index] & ~gone & np.isfinite(final[index])
     undefined = answer.failed[index] & ~gone & ~worse
@@ -58,15 +75,49 @@ def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
         " not finite": undefined,
         " not measured": unmeasured,
     }
-    verdicts = [f"{which.sum()}/{seeds}{text}" for text, which in counts.items() if which.any()]
+    return [f"{which.sum()}/{seeds}{text}" for text, which in counts.items() if which.any()]
+
+
+def mark(data: SweepData, answer: Answer, index: int) -> str:
+    """How a point stands: "*" for the chosen one, "~" for others on the plateau, else nothing.
+
+    Args:
+      data: A sweep's measurements.
+      answer: What they mean.
+      index: The point.
+
+    Returns:
+      At most one character.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> [mark(sweep, sweep.answer, index) for index in (0, 1)]
+      ['', '*']
+    """
+    if index == answer.index:
+        return "*"
+    if answer.plateau is None or any(
+        data.points[name][index] != value for name, value in answer.point.items() if name != data.name
+    ):
+        return ""
+    low, high = answer.plateau
+    return "~" if low <= data.points[data.name][index] <= high else ""
+
+
+def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
+    final, _, _ = final_losses(data)
+    others = [_median(held_out_values(data, name)[index]) for name in _others(data)]
     at = dropped_at(data)[index]
-    verdicts += [f"dropped at step {at}"] if at >= 0 else []
+    dropped = [f"dropped at step {at}"] if at >= 0 else []
     return [
-        _mark(data, answer, index),
+        mark(data, answer, index),
         *map(_point_cells(data, index), data.points),
         _range(final[index]),
         *others,
-        ", ".join(verdicts),
+        ", ".join(failures(data, answer, index) + dropped),
     ]
 
 
@@ -82,17 +133,6 @@ def _point_cells(data: SweepData, index: int) -> Any:
         return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
 
     return cell
-
-
-def _mark(data: SweepData, answer: Answer, index: int) -> str:
-    if index == answer.index:
-        return "*"
-    if answer.plateau is None or any(
-        data.points[name][index] != value for name, value in answer.point.items() if name != data.name
-    ):
-        return ""
-    low, high = answer.plateau
-    return "~" if low <= data.points[data.name][index] <= high else ""
 
 
 def _others(data: SweepData) -> list[str]:

@@ -4,6 +4,16 @@ from lrjax._keys import member_key
 from lrjax.engine._archive import Archive
 from lrjax.engine._job import HeldOut, Job, Progress, Rule
 from lrjax.engine._plan import parse as parse_plan
-from lrjax.engine._train import train
+from lrjax.engine._train import on_interrupt, train
 
-__all__ = ["Archive", "HeldOut", "Job", "Progress", "Rule", "member_key", "parse_plan", "train"]
+__all__ = [
+    "Archive",
+    "HeldOut",
+    "Job",
+    "Progress",
+    "Rule",
+    "member_key",
+    "on_interrupt",
+    "parse_plan",
+    "train",
+]

@@ -31,14 +31,14 @@ def compiled(lowered: Any, arguments: Any) -> Any:
     """The executable of a lowered function; the one there is if the same text was compiled before.
 
     Args:
-      lowered: What `jax.jit(...).lower(...)` gave.
+      lowered: What `jax.jit(..., keep_unused=True).lower(...)` gave: the text must show every argument.
       arguments: What it was lowered for; they say on which devices it runs.
     """
     text = lowered.as_text()
     if "callback" in text:  # which calls back a function of this process: the text does not say which
         return lowered.compile()
     places = sorted({str(x.sharding) for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)})
-    about = f"{lowered.in_tree} {lowered.out_tree} {places} {jax.config.jax_default_device} {text}"
+    about = f"{lowered.in_tree} {lowered.out_tree} {places} {jax.config.values['jax_default_device']} {text}"
     key = hashlib.sha256(about.encode()).hexdigest()
     if key not in _kept:
         _kept[key] = lowered.compile()

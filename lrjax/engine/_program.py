@@ -334,7 +334,9 @@ class Programs:
     def _compile(self, key: Any, function: Callable[..., Any], arguments: Any, donate: Any) -> Any:
         began, before = time.perf_counter(), _compiling.seconds()
         chosen = canonical(function) if self.plan.canonical else function
-        program = _compiling.compiled(jax.jit(chosen, donate_argnums=donate).lower(*arguments), arguments)
+        # Unused arguments are kept: without them, programs that read different ones may have the same text.
+        lowered = jax.jit(chosen, donate_argnums=donate, keep_unused=True).lower(*arguments)
+        program = _compiling.compiled(lowered, arguments)
         self._compiled[key] = program
         self.seconds_compiling += time.perf_counter() - began
         self.seconds_told += _compiling.seconds() - before

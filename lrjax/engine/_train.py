@@ -17,7 +17,7 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _choices, _compiling, _inspect, _memory, _plan, _points, _preflight
+from lrjax.engine import _choices, _compiling, _inspect, _machine, _memory, _plan, _points, _preflight
 from lrjax.engine._ahead import Ahead
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
@@ -61,6 +61,7 @@ class Training:
         self._retired: list[Programs] = []
         self.ahead = Ahead(_pinned)
         self._interrupted = False
+        self._machine = _machine.about(job.mesh)
 
     # Before training.
 
@@ -385,7 +386,8 @@ class Training:
 
     def data(self) -> SweepData:
         """What was measured so far."""
-        data = self.books.data(self.seconds(), self._plan(), self.settings())
+        settings = {**self.settings(), **self._machine}
+        data = self.books.data(self.seconds(), self._plan(), settings)
         return dataclasses.replace(data, states=self.states())
 
     def seconds(self) -> tuple[float, float, float]:
@@ -481,7 +483,7 @@ def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData
 
         training.check()
         stack.enter_context(training.ahead)
-        stack.enter_context(_on_interrupt(training.interrupt))
+        stack.enter_context(on_interrupt(training.interrupt))
         try:
             training.organise(threads)
             training.run()
@@ -505,7 +507,7 @@ def _pinned() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
     """Calls `act` on the first Ctrl-C; the second one raises KeyboardInterrupt."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:

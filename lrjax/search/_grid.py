@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -45,6 +45,11 @@ def points(call: str, grid: Any, name: str) -> list[dict[str, Any]]:
         _check_finite(call, point)
     _check_distinct(call, found)
     return found
+
+
+def identity(point: Mapping[str, Any]) -> Hashable:
+    """What tells a point from others: numbers are compared as float32, as they are trained."""
+    return tuple((name, _identity(_plain(point[name]))) for name in sorted(point))
 
 
 def log_spaced(minimum: float, maximum: float, count: int) -> list[float]:
@@ -94,10 +99,10 @@ def _check_finite(call: str, point: Mapping[str, Any]) -> None:
 
 
 def _check_distinct(call: str, found: Sequence[Mapping[str, Any]]) -> None:
-    """Requires that no two points train the same: numbers are compared as float32, as they are trained."""
+    """Requires that no two points train the same."""
     seen: dict[Any, Mapping[str, Any]] = {}
     for point in found:
-        key = tuple((name, _identity(point[name])) for name in sorted(point))
+        key = identity(point)
         if key in seen:
             twice = ", ".join(f"{name}={value!r}" for name, value in point.items()) or "no hyperparameters"
             raise _check.fail(call, "grid", "points that differ (in float32)", f"{twice} twice")

@@ -9,6 +9,7 @@ import numbers
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jax.sharding import Mesh
@@ -16,6 +17,7 @@ from jax.sharding import Mesh
 from lrjax import _check, plot, results
 from lrjax.answer import Answer, judge, summary
 from lrjax.engine import Archive, Job, Progress, Rule, parse_plan, train
+from lrjax.report import write_report
 from lrjax.results import Plan, SweepData
 from lrjax.search import _arguments, _grid
 from lrjax.search._allocation import Allocation
@@ -76,6 +78,28 @@ class Sweep(SweepData):
           ValueError: If `kind` is none of these, or the sweep is not one that it shows.
         """
         return plot.draw(self, self.answer, ax, kind)
+
+    def report(
+        self, path: str | os.PathLike[str], *, title: str | None = None, command: str | None = None
+    ) -> Path:
+        """Writes one HTML file with the answer, charts, every point, and how the sweep was made.
+
+        It opens in any browser, without a network.
+
+        Args:
+          path: The file; its directory is made if it is not there, and what was there is replaced.
+          title: The page's heading; None for "Learning-rate sweep".
+          command: How the sweep was started, to be shown at the end; None to leave that out.
+
+        Returns:
+          The file's path.
+
+        Raises:
+          ImportError: If plotly is not installed.
+          IsADirectoryError: If `path` is a directory.
+          OSError: If the file cannot be written.
+        """
+        return write_report(self, self.answer, path, title=title, command=command)
 
     def verify(
         self, trial: Trial, data: Any, members: int | Sequence[tuple[int, int]] = 3, steps: int | None = None

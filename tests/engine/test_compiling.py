@@ -9,7 +9,7 @@ from lrjax.engine import _compiling
 
 
 def lowered(function, *arguments):
-    return jax.jit(function).lower(*arguments), arguments
+    return jax.jit(function, keep_unused=True).lower(*arguments), arguments
 
 
 def test_the_same_program_is_compiled_once():
@@ -62,3 +62,21 @@ def test_a_second_sweep_of_the_same_trial_compiles_next_to_nothing():
     assert grown > before
     assert len(_compiling._kept) == grown
     np.testing.assert_array_equal(first.metrics["loss"], second.metrics["loss"][:2])
+
+
+def test_trials_that_read_different_hyperparameters_are_not_confused():
+    def trial(name):
+        def init(key, hyperparams):
+            return jnp.zeros(())
+
+        def update(state, batch, hyperparams):
+            return {"loss": hyperparams[name]}, state + 1
+
+        return lrjax.Trial(init, update)
+
+    grid, data = [{"a": 1.0, "b": 2.0}], lrjax.batches(np.zeros(4), batch_size=2)
+    losses = {}
+    for name in ("a", "b"):
+        sweep = lrjax.sweep(trial(name), grid, data, steps=3, name="a", progress=False)
+        losses[name] = sweep.metrics["loss"].ravel().tolist()
+    assert losses == {"a": [1, 1, 1], "b": [2, 2, 2]}
