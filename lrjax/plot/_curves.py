@@ -93,7 +93,7 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     _crosses(ax, [ends[i] for i in ends if (data.diverged_at[i] >= 0).any()])
     ax.set_xlabel("step")
     ax.set_ylabel("held-out loss" if held_out else "training loss")
-    _style.legend(ax, title)
+    _style.legend(ax, title, beside_bar=True)
     bar = ax.figure.colorbar(colours, ax=ax, label=label, pad=0.02)
     if answer.index is not None:
         bar.ax.axhline(positions[answer.index], color=_style.CHOSEN, linewidth=2.4)

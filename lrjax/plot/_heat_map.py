@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _MOST_TICKS = 12  # along an axis; of more values, some are named
 _MOST_NUMBERS = (7, 8)  # columns and rows up to which scores are written into their cells
-_BESIDE_BAR = 0.8  # of the axes' width, what a colour bar leaves of it
 _DECADE = 10.0  # how many times the lowest score the highest is, from which on colours are logarithmic
 
 
@@ -79,7 +78,7 @@ def heat_map(
     _ticks(ax, columns, rows)
     ax.set_xlabel(_points.words(x))
     ax.set_ylabel(_points.words(y))
-    _style.legend(ax, title)
+    _style.legend(ax, title, beside_bar=True)
     if colours is None:
         ax.text(0.5, 0.5, "no point trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
     else:
@@ -225,7 +224,7 @@ def _star(columns: list[Any], rows: list[Any]) -> float:
 def _ticks(ax: Axes, columns: list[Any], rows: list[Any]) -> None:
     """The values themselves; those that would not fit side by side stand upright."""
     texts, shown = _points.value_texts(columns), _some(len(columns))
-    apart = _BESIDE_BAR * _style.letters(ax) * (shown[1] if len(shown) > 1 else 1) / len(columns)
+    apart = _style.letters(ax, beside_bar=True) * (shown[1] if len(shown) > 1 else 1) / len(columns)
     upright = max(len(texts[i]) for i in shown) + 2 > apart
     ax.set_xticks(shown, [texts[i] for i in shown], rotation=90 if upright else 0, fontsize=_style.TEXT)
     texts, shown = _points.value_texts(rows), _some(len(rows))

@@ -124,7 +124,7 @@ def _draw(ax: Axes, bar: _Bar, height: float, room: int) -> int:
                 color="white" if dark else "black",
                 bbox=None
                 if dark
-                else {"facecolor": part.colour, "edgecolor": "none", "boxstyle": "square,pad=0.15"},
+                else {"facecolor": part.colour, "edgecolor": "none", "boxstyle": "square,pad=0.3"},
             )
         else:
             outside.append((100 * (left + share / 2), label))

@@ -20,6 +20,7 @@ FAILED = "#555555"
 TEXT = 8  # points; of all that is written into a picture
 MARKERS = "os^DvP<>"  # of lines that are to be told apart without colours
 _PER_INCH = 16  # letters of that size
+_BESIDE_BAR = 0.85  # of the axes' width, what a colour bar leaves of it
 _WIDEST_RATE = 12  # letters that a rate on an axis takes at most, with what is left between two
 _ABOUT_LOG = 2.0  # how many times the lowest loss the highest is, from which on the axis is logarithmic
 
@@ -52,18 +53,18 @@ def rate_colours() -> Any:
     return ListedColormap(colormap("viridis")(np.linspace(0, 0.92, 256)))
 
 
-def letters(ax: Axes) -> int:
-    """How many letters of a legend are as wide as the axes."""
+def letters(ax: Axes, beside_bar: bool = False) -> int:
+    """How many letters of a legend are as wide as the axes, once a colour bar stands beside them or not."""
     inches = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()
-    return int(inches * _PER_INCH)
+    return int(inches * _PER_INCH * (_BESIDE_BAR if beside_bar else 1))
 
 
-def legend(ax: Axes, title: str = "") -> None:
+def legend(ax: Axes, title: str = "", beside_bar: bool = False) -> None:
     """Above the axes, where it covers nothing, and no wider than they are."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles and not title:
         return
-    room = letters(ax)
+    room = letters(ax, beside_bar)
     labels = [textwrap.shorten(label, max(20, room - 6), placeholder=" ...") for label in labels]
     ax.legend(
         handles,
