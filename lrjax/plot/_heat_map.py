@@ -133,7 +133,7 @@ def _fill(
         return None
     low, high = known.min(), known.max()
     by_ratio = low > 0 and high > _DECADE * low
-    norm = LogNorm(low, high) if by_ratio else Normalize(low, high if high > low else low + abs(low) or 1.0)
+    norm = LogNorm(low, high) if by_ratio else Normalize(low, high if high > low else low + 1.0)
     edges = (np.arange(shape[1] + 1) - 0.5, np.arange(shape[0] + 1) - 0.5)
     return ax.pcolormesh(*edges, np.ma.masked_invalid(table), norm=norm, cmap="cividis", rasterized=True)
 

@@ -49,7 +49,7 @@ def ledger(data: SweepData, ax: Axes | None = None) -> Axes:
       >>> task = lrjax.tasks.load("quadratic-deep")
       >>> grid = {"learning_rate": [0.01, 0.03]}
       >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
-      >>> lrjax.plot.ledger(sweep).texts[0].get_text()
+      >>> lrjax.plot.ledger(sweep).texts[-1].get_text()
       'kept 40 (100 %)'
     """
     bars = _bars(data)
