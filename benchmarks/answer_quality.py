@@ -2,15 +2,15 @@
 
 Truth, for each case (a task, an optimizer, a schedule): a sweep of 41 rates at full length with ten seeds,
 chosen on validation data. Rates are compared by their median validation loss over seeds; of rates where half
-of the seeds or more fail it is infinite. An answer's *excess* is the loss at its rate, read off these medians,
-less the lowest, in units of the larger of the seeds' standard deviation at the best rate and 2 % of its loss.
-Its *distance* is how many decades it lies outside of the true plateau: the rates whose excess is at most one.
-Methods are tried with several keys, none of which is the truth's; *spread* is how many decades lie between
-their answers. A method that gives no answer has an infinite excess, as has one that answers a failing rate,
-except where the truth has no signal: there silence is right.
+of the seeds or more fail it is infinite. An answer's *excess* is the loss at its rate, read off these
+medians, less the lowest, in units of the larger of the seeds' standard deviation at the best rate and 2 % of
+its loss. Its *distance* is how many decades it lies outside of the true plateau: the rates whose excess is at
+most one. Methods are tried with several keys, none of which is the truth's; *spread* is how many decades lie
+between their answers. A method that gives no answer has an infinite excess, as has one that answers a failing
+rate, except where the truth has no signal: there silence is right.
 
-Methods: `find_learning_rate` with a fifth of the truth's member-steps; a coarse grid of as many; `range_test`;
-the published rules on the same range tests; each optimizer's customary rate. Of intervals it is said how often
+Methods: `find_learning_rate`; a coarse grid with a fifth of the truth's member-steps; `range_test`; the
+published rules on the same range tests; each optimizer's customary rate. Of intervals it is said how often
 they hold the truth's best rate, how wide they are next to the true plateau, and the interval score. What is
 tuned may see the even cases only; the odd ones are reported apart.
 
@@ -42,7 +42,7 @@ HARD = (
 SILENT = "no-signal"
 CUSTOMARY = {"sgd": 0.1, "momentum": 0.01, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4}
 LOW, HIGH, RATES = 1e-6, 1e2, 41
-SHARE = 0.2  # of the truth's member-steps that a search may use
+SHARE = 0.2  # of the truth's member-steps that the coarse grid uses
 TRUTH_KEY = 1000
 RULES = ("steep", "minimum", "valley", "slide")
 METHODS = ("find", "coarse grid", "range_test", *RULES, "customary")
@@ -223,7 +223,7 @@ def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[
     budget = int(SHARE * truth.losses.size * task.steps)
     if "find" in methods:
         began = time.perf_counter()
-        sweep = lrjax.find_learning_rate(trial, task.data, budget=budget, **common)
+        sweep = lrjax.find_learning_rate(trial, task.data, **common)
         seconds = time.perf_counter() - began
         answer = sweep.answer
         found["find"] = Said(answer.learning_rate, answer.interval, sweep.cost.member_steps_used, seconds)
@@ -331,9 +331,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         found[case] = truth, [answers(case, truth, key, options.methods) for key in range(options.keys)]
         low, high = truth.plateau()
-        print(
-            f"{case} ({half}): best {truth.rates[truth.best]:.3g}, plateau {low:.3g} to {high:.3g}, {seconds:.0f} s"
-        )
+        print(f"{case} ({half}): best {truth.rates[truth.best]:.3g}, plateau {low:.3g} to {high:.3g}", end="")
+        print(f", {seconds:.0f} s")
         for method in options.methods:
             said = [each[method] for each in found[case][1]]
             rates = ", ".join(

@@ -154,6 +154,13 @@ def _range(values: np.ndarray) -> str:
 
 def _footer(data: SweepData, answer: Answer) -> list[str]:
     lines = [f"warning: {warning}" for warning in answer.warnings]
+    if answer.interval is not None:
+        low, high = answer.interval
+        alike, scored = len(answer.indistinguishable), int(np.isfinite(answer.scores).sum())
+        text = f"the best rate lies between {low:.3g} and {high:.3g} (90 %)"
+        if scored > 1:
+            text += f"; the seeds do not tell {alike - 1} of the other {scored - 1} from it"
+        lines.append(text)
     if answer.index is not None and data.test:
         measured = ", ".join(f"{name} {_median(values[answer.index])}" for name, values in data.test.items())
         lines.append(f"on the test data, at the chosen point: {measured}")

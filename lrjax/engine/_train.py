@@ -386,9 +386,14 @@ class Training:
 
     def data(self) -> SweepData:
         """What was measured so far."""
-        settings = {**self.settings(), **self._machine}
+        settings = {**self.settings(), **self._machine, "dtypes": self._dtypes()}
         data = self.books.data(self.seconds(), self._plan(), settings)
         return dataclasses.replace(data, states=self.states())
+
+    def _dtypes(self) -> list[str]:
+        """The kinds of floating-point numbers in members' states."""
+        leaves = [x for team in self.teams for x in team.outline]
+        return sorted({str(x.dtype) for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)})
 
     def seconds(self) -> tuple[float, float, float]:
         """Seconds spent compiling, probing and running, those of earlier runs included."""
