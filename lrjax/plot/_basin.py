@@ -60,10 +60,11 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     lines = _points.combinations(data)
     trained, dropped = np.where(answer.failed, np.nan, final), dropped_at(data) >= 0
     named = _named(lines, answer)
-    for place, (label, members) in enumerate(lines):
+    labels, title = _points.legend_of(data, lines)
+    for place, (_, members) in enumerate(lines):
         order = members[np.argsort(rates[members], kind="stable")]
         colour = _colour(place, len(lines))
-        text = (label or _seeds(data)) if place in named else "_"
+        text = (labels[place] or _seeds(data)) if place in named else "_"
         stayed, gone = order[~dropped[order]], order[dropped[order]]
         _one_line(ax, rates[stayed], trained[stayed], place, colour, text)
         _dropped(ax, rates[gone], trained[gone], place, colour)
@@ -85,7 +86,7 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
         )
     ax.set_xlabel(_points.words(data.name))
     ax.set_ylabel(f"{judged_by} after {data.steps} steps")
-    _style.legend(ax)
+    _style.legend(ax, title)
     return ax
 
 

@@ -109,11 +109,12 @@ def _losses(data: SweepData) -> tuple[np.ndarray, np.ndarray, bool]:
 
 
 def _drawn(data: SweepData, answer: Answer) -> tuple[list[tuple[str, np.ndarray]], str]:
-    """The combinations whose curves are drawn, and a title if there are more."""
+    """The combinations whose curves are drawn, as the legend calls them, and its title."""
     everything = [("", np.arange(len(data.diverged_at)))]
     groups = _points.combinations(data) if _points.rates_of(data) is not None else everything
     if len(groups) <= len(_COMBINATIONS):
-        return groups, ""
+        labels, title = _points.legend_of(data, groups)
+        return [(label, members) for label, (_, members) in zip(labels, groups, strict=True)], title
     best = next((group for group in groups if answer.index in group[1]), groups[0])
     return [best], f"at {best[0]}, one of {len(groups)} combinations"
 

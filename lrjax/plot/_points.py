@@ -54,6 +54,19 @@ def combinations(data: SweepData) -> list[tuple[str, np.ndarray]]:
     return [(point_text(data, members[0], names), np.array(members)) for _, members in sorted(groups.items())]
 
 
+def legend_of(data: SweepData, groups: list[tuple[str, np.ndarray]]) -> tuple[list[str], str]:
+    """What a legend calls each combination, and a title that names their hyperparameters if it does not.
+
+    Of several hyperparameters the values alone, in the order of the title: names in every line leave no room.
+    """
+    names = [name for name in varying(data) if name != data.name]
+    if len(names) < 2 or len(groups) < 2:
+        return [label for label, _ in groups], ""
+    columns = [value_texts(data.points[name]) for name in names]
+    labels = [", ".join(column[members[0]] for column in columns) for _, members in groups]
+    return labels, f"lines: {', '.join(names)}"
+
+
 def ordered(values: np.ndarray) -> tuple[list[Any], np.ndarray]:
     """The distinct values, and the place of each point's value among them.
 

@@ -67,6 +67,12 @@ def test_hyperparameters_that_do_not_vary_are_not_named():
     assert "median, range over seeds" in labelled(drawn(data))
 
 
+def test_of_several_hyperparameters_the_title_has_the_names_and_the_lines_the_values():
+    ax = drawn(swept(grid(learning_rate=rates(5), decay=[0.1, 0.0], nesterov=[True, None])))
+    assert ax.get_legend().get_title().get_text() == "lines: decay, nesterov"
+    assert [label for label in labelled(ax)][:4] == ["0, True", "0, None", "0.1, True", "0.1, None"]
+
+
 def test_the_best_one_s_line_is_among_those_named_of_many():
     data = swept(grid(learning_rate=rates(5), width=list(range(30))))
     best = judge(data).point["width"]

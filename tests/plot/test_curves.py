@@ -98,15 +98,14 @@ def test_curves_of_members_that_were_stopped_have_no_cross():
 def test_up_to_four_combinations_have_dashes_and_regimes_marks():
     ax = drawn(SWEEPS["four lines"]())
     found = labelled(ax)
-    combinations = [
-        f"nesterov={nesterov}, centered={centered}"
-        for nesterov in (True, False)
-        for centered in (True, False)
-    ]
+    combinations = [f"{nesterov}, {centered}" for nesterov in (True, False) for centered in (True, False)]
     assert set(combinations) < set(found)
     assert len({found[name]._unscaled_dash_pattern[1] for name in combinations}) == 4
     assert found["too low"].get_marker() == "v"
-    assert ax.get_legend().get_title().get_text() == ""
+    assert ax.get_legend().get_title().get_text() == "lines: nesterov, centered"
+    one = drawn(SWEEPS["two lines"]())
+    assert {"momentum=0", "momentum=0.9"} < set(labelled(one))
+    assert one.get_legend().get_title().get_text() == ""
 
 
 def test_of_more_combinations_the_best_one_s_is_drawn_and_named():
