@@ -16,7 +16,7 @@ def interval(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
     each loss over its rate's mean is noise, whose standard deviation $s$ is pooled over the basin. Mean
     losses are drawn anew from normal distributions with deviations $s / \sqrt{n}$, for $n$ seeds; the
     interval holds the rates that are the best in nine of ten draws, and half of the way, in $\ln \eta$, to
-    their neighbours, between which nothing was tried.
+    their neighbours, between which nothing was tried. The chosen rate is always among them.
 
     Args:
       rates: Rates in increasing order, `[rates]`.
@@ -50,7 +50,8 @@ def interval(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
     drawn = means[basin] + draws * spread / np.sqrt(counts[basin])
     winners = np.sort(basin[np.argmin(drawn, axis=1)])
     outside = int(_DRAWS * (1 - _LEVEL) / 2)
-    low, high = winners[outside], winners[-1 - outside]
+    # The chosen rate has the best median, which need not be the best mean.
+    low, high = min(winners[outside], best), max(winners[-1 - outside], best)
     lower, higher = rates[max(0, low - 1)], rates[min(len(rates) - 1, high + 1)]
     return float(np.sqrt(lower * rates[low])), float(np.sqrt(rates[high] * higher))
 

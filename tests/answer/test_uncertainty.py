@@ -52,6 +52,12 @@ def test_the_interval_holds_the_best_rate_nine_times_in_ten():
     assert np.mean(held) >= 0.85
 
 
+def test_the_chosen_rate_is_in_the_interval_where_mean_and_median_differ():
+    losses = np.array([[5.0, 5.0, 5.0], [1.0, 1.0, 9.0], [2.0, 2.0, 2.0], [5.0, 5.0, 5.0]])
+    low, high = interval(RATES[:4], losses, 1, 4.0)
+    assert low < RATES[1] < high
+
+
 def test_one_seed_gives_no_interval_and_a_warning():
     answer = judged(basin(seeds=1))
     assert answer.interval is None
