@@ -47,9 +47,9 @@ class Regime(NamedTuple):
 def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     """Labels a training curve.
 
-    The curve is cut in up to 20 parts, whose medians are compared. With $f$ the fall from the first part to
-    the lowest and $s$ the standard deviation between neighbouring records, the first of these that holds is
-    the label:
+    The curve is cut in up to 20 parts, whose medians are compared. With $f$ the fall from the first part (or
+    from the first records, where the loss jumped within that part) to the lowest and $s$ the standard
+    deviation between neighbouring records, the first of these that holds is the label:
 
     - non-finite: a value is NaN or infinite.
     - diverged: the last part is above the first by more than $f / 2$ and more than $3 s$.
@@ -90,16 +90,17 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
         return Regime("unknown", f"{len(losses)} records are too few", _fall(losses), _noise(losses))
     parts = _parts(losses)
     noise, size = _noise(losses), len(losses) / len(parts)
-    fall = float(parts[0] - parts.min())
+    start = _start(losses, parts, noise)
+    fall = float(start - parts.min())
     error = 1.2533 * noise * np.sqrt(2 / size)  # of the difference of two medians
 
     def found(label: str, evidence: str) -> Regime:
         return Regime(label, evidence, fall, noise)
 
-    above = float(parts[-1] - parts[0])
+    above = float(parts[-1] - start)
     if above > max(_ABOVE * fall, _FLAT * noise):
         return found("diverged", f"it ended {above:.3g} above its start, having fallen by {fall:.3g}")
-    rises = parts - np.minimum.accumulate(parts)
+    rises = parts - np.minimum(np.minimum.accumulate(parts), start)
     worst = int(np.argmax(rises))
     if rises[worst] > max(_JUMPS * fall, _FLAT * noise):
         at = int(worst * size)
@@ -111,8 +112,8 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     falls = last * fall > _FLAT * error and last > _FALLING
     if second * fall > _FLAT * error and second > _STRAIGHT:
         return found("too low", f"{second:.0%} of its fall came in the second half")
-    if falls and reference is not None and fall < _FAR * (parts[0] - reference):
-        share = fall / (parts[0] - reference)
+    if falls and reference is not None and fall < _FAR * (start - reference):
+        share = fall / (start - reference)
         return found("too low", f"it still falls, and came {share:.0%} of the way to {reference:.3g}")
     early, late = _spread(losses[: len(losses) // 4]), _spread(losses[-(len(losses) // 4) :])
     if late > max(_WAVES * fall, early / 2):
@@ -163,6 +164,12 @@ def _parts(losses: np.ndarray) -> np.ndarray:
     """The medians of equal parts of a curve."""
     count = max(4, min(_WINDOWS, len(losses) // 4))
     return np.array([np.median(part) for part in np.array_split(losses, count)])
+
+
+def _start(losses: np.ndarray, parts: np.ndarray, noise: float) -> float:
+    """Where a curve begins: its first part, unless its first records are clearly below that."""
+    first = float(np.median(losses[:3]))
+    return first if parts[0] - first > _FLAT * noise else float(parts[0])
 
 
 def _fall(losses: np.ndarray) -> float:

@@ -30,6 +30,12 @@ def test_a_curve_made_to_be_so_is_labelled_so(label):
     assert found.evidence
 
 
+def test_a_loss_that_jumps_in_the_first_steps_and_comes_back_is_unstable():
+    jumping = 2.1 + 0.2 * np.exp(-STEPS / 40) + 30 * np.exp(-(((STEPS - 10) / 6) ** 2))
+    assert regime(jumping).label == "unstable"
+    assert regime(jumping).fall == pytest.approx(0.2, rel=0.1)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("label", [label for label in CURVES if label not in ("slow", "oscillating")])
 def test_noise_changes_no_label(label, seed):
