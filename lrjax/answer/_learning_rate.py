@@ -186,7 +186,9 @@ def _sensitivity(
     cost = np.minimum(_medians(losses[line]), start) - lowest
     x = np.log(rates[line])
     gaps = np.diff(x)
-    cells = np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:]) if len(x) > 1 else np.ones(1)
+    cells = np.ones(len(x))
+    if gaps.any():  # or all points have one rate
+        cells = np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])
     return float(np.average(cost, weights=cells))
 
 

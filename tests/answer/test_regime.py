@@ -31,7 +31,7 @@ def test_a_curve_made_to_be_so_is_labelled_so(label):
 
 
 def test_a_loss_that_jumps_in_the_first_steps_and_comes_back_is_unstable():
-    jumping = 2.1 + 0.2 * np.exp(-STEPS / 40) + 30 * np.exp(-(((STEPS - 10) / 6) ** 2))
+    jumping = 2.1 + 0.2 * np.exp(-STEPS / 40) + 30 * np.exp(-(((STEPS - 10) / 2.5) ** 2))
     assert regime(jumping).label == "unstable"
     assert regime(jumping).fall == pytest.approx(0.2, rel=0.1)
 

@@ -152,6 +152,11 @@ def test_sensitivity_of_uneven_rates_counts_the_part_of_the_axis_next_to_each():
     assert answer.sensitivity == pytest.approx(np.average([4, 2, 0, 1], weights=cells))
 
 
+def test_sensitivity_of_points_that_share_one_rate_is_their_mean():
+    points = {"learning_rate": [0.1, 0.1], "tag": [None, None]}
+    assert judge(measured(points, [[5.0], [1.0]], start=60.0)).sensitivity == pytest.approx(2.0)
+
+
 def test_without_a_best_rate_nothing_is_claimed():
     answer = judged(np.full((7, 2), NAN))
     assert answer.interval is None
