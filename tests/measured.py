@@ -10,6 +10,8 @@ from lrjax.results import Cost, Plan, SweepData, as_column
 from lrjax.search import Sweep
 
 STEPS = 100
+RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+USUAL = [[8, 9], [1.01, 1.0], [1.0, 0.99], [3, np.nan], [np.nan, np.nan]]  # of two seeds each
 
 
 def measured(
@@ -61,6 +63,32 @@ def measured(
 def sweep_of(data: SweepData) -> Sweep:
     """The public result with the same arrays."""
     return Sweep(**vars(data))
+
+
+def usual(final=USUAL, rates=RATES, **options) -> Sweep:
+    """A sweep over rates."""
+    return sweep_of(measured({"learning_rate": list(rates)}, final, **options))
+
+
+def several(values, name="b1") -> Sweep:
+    """Every rate with every value of another hyperparameter."""
+    rates = np.repeat(RATES, len(values))
+    final = np.repeat(np.array(USUAL), len(values), axis=0)
+    final = final + 0.1 * np.tile(np.arange(len(values)), len(RATES))[:, None]
+    points = {"learning_rate": rates.tolist(), name: list(values) * len(RATES)}
+    return sweep_of(measured(points, final))
+
+
+def interrupted() -> Sweep:
+    """One that was stopped at step 50, one of its members before it began."""
+    cut = usual([[8], [2], [1], [3], [np.nan]], stopped_at=np.array([[50], [50], [50], [0], [-1]]))
+    for values, steps in (
+        (cut.metrics["loss"], cut.recorded_steps),
+        (cut.held_out["loss"], cut.held_out_steps),
+    ):
+        values[:4, :, steps >= 50] = np.nan
+        values[3] = np.nan
+    return cut
 
 
 def _lines(start: float, final: np.ndarray, done: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ from lrjax.answer._ledger import Rung
 from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
 from lrjax.answer._paired import within_noise
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
-from lrjax.answer._regime import Regime, regime, regimes
+from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
 from lrjax.answer._table import failures, mark, summary
 
 __all__ = [
+    "REGIMES",
     "Answer",
     "RangeAnswer",
     "Regime",
@@ -21,9 +22,11 @@ __all__ = [
     "judge",
     "judge_range",
     "mark",
+    "point_regime",
     "range_course",
     "regime",
     "regimes",
+    "regimes_text",
     "rungs",
     "summary",
     "within_noise",

@@ -72,11 +72,10 @@ def _noise(losses: np.ndarray) -> float:
     known = np.isfinite(losses)
     if len(losses) == 1:
         return float(np.std(losses[known], ddof=1))
-    values = np.where(known, losses, 0.0)
-    rest = values.copy()
+    rest = np.where(known, losses, 0.0)
     for _ in range(10):  # with gaps the two means are found in turns
         for axis in (1, 0):
             count = np.maximum(known.sum(axis=axis, keepdims=True), 1)
-            rest = np.where(known, rest - (rest * known).sum(axis=axis, keepdims=True) / count, 0.0)
+            rest = np.where(known, rest - rest.sum(axis=axis, keepdims=True) / count, 0.0)
     freedom = known.sum() - len(losses) - known.any(axis=0).sum() + 1
     return float(np.sqrt((rest**2).sum() / max(1, freedom)))

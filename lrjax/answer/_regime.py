@@ -6,12 +6,18 @@ scaled, shifted or negative.
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from lrjax.results import SweepData
 
+REGIMES = (  # from the mildest to the worst
+    *("good", "slow", "unknown", "too low", "flat"),
+    *("oscillating", "unstable", "diverged", "non-finite"),
+)
 _WINDOWS = 20  # parts of a curve, whose medians show where it goes
 _LEAST = 8  # points below which nothing is said
 _FLAT = 3.0  # standard errors that a fall must exceed
@@ -158,6 +164,45 @@ def regimes(data: SweepData) -> np.ndarray:
         else:
             labels[who] = regime(curves[who][steps < ends[who]], reference=reference).label
     return labels
+
+
+def point_regime(labels: Iterable[str]) -> str:
+    """The label of a point, from those of its seeds.
+
+    Args:
+      labels: Labels of `regime`.
+
+    Returns:
+      The most frequent of those that are known, the worst of several; "unknown" if none is.
+
+    Example:
+      >>> point_regime(["good", "slow", "slow", "unknown", "unknown", "unknown"])
+      'slow'
+      >>> point_regime(["good", "diverged"])
+      'diverged'
+    """
+    seen = [label for label in labels if label != "unknown"]
+    return max(seen, key=lambda label: (seen.count(label), REGIMES.index(label)), default="unknown")
+
+
+def regimes_text(labels: Iterable[str]) -> str:
+    """The labels of a point's seeds in words, with how many have each if they differ, the worst first.
+
+    Args:
+      labels: Labels of `regime`.
+
+    Returns:
+      One label, or several with counts.
+
+    Example:
+      >>> regimes_text(["good", "good"]), regimes_text(["good", "diverged", "good"])
+      ('good', 'diverged 1, good 2')
+    """
+    counts = collections.Counter(labels)
+    if len(counts) == 1:
+        return next(iter(counts))
+    worst_first = sorted(counts, key=REGIMES.index, reverse=True)
+    return ", ".join(f"{label} {counts[label]}" for label in worst_first)
 
 
 def _parts(losses: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lrjax.answer._learning_rate import Answer
 from lrjax.answer._measured import dropped_at, final_losses, held_out_values, rungs
+from lrjax.answer._regime import regimes_text
 from lrjax.results import SweepData
 
 
@@ -21,7 +22,8 @@ def summary(data: SweepData, answer: Answer) -> str:
     Returns:
       Lines of text. `*` marks the chosen point, `~` the others on the plateau; losses are
       medians over seeds with the range in brackets, of a point that an allocation dropped the last.
-      Of members that diverged the cause stands in brackets, unless it is just their loss.
+      The regime is what the training curves show, with how many seeds show each if they differ. Of
+      members that diverged the cause stands in brackets, unless it is just their loss.
 
     Example:
       >>> import lrjax
@@ -41,7 +43,7 @@ def summary(data: SweepData, answer: Answer) -> str:
 
 
 def _header(data: SweepData, answer: Answer) -> list[str]:
-    return ["", *data.points, f"{answer.judged_by} [range]", *_others(data), "failed"]
+    return ["", *data.points, f"{answer.judged_by} [range]", *_others(data), "regime", "failed"]
 
 
 def failures(data: SweepData, answer: Answer, index: int) -> list[str]:
@@ -117,6 +119,7 @@ def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
         *map(_point_cells(data, index), data.points),
         _range(final[index]),
         *others,
+        regimes_text(answer.regimes[index]),
         ", ".join(failures(data, answer, index) + dropped),
     ]
 
@@ -158,8 +161,10 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
         low, high = answer.interval
         alike, scored = len(answer.indistinguishable), int(np.isfinite(answer.scores).sum())
         text = f"the best rate lies between {low:.3g} and {high:.3g} (90 %)"
-        if scored > 1:
-            text += f"; the seeds do not tell {alike - 1} of the other {scored - 1} from it"
+        if alike > 1:
+            text += (
+                f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the chosen one"
+            )
         lines.append(text)
     if answer.index is not None and data.test:
         measured = ", ".join(f"{name} {_median(values[answer.index])}" for name, values in data.test.items())

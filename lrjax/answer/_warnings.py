@@ -89,7 +89,7 @@ def of_seeds(
 def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray | None) -> list[str]:
     """That training was too short, or that numbers are too coarse for small updates."""
     warnings = []
-    labels = regimes[best].tolist()
+    labels = [label for label in regimes[best] if label != "unknown"]
     falling = [label for label in labels if label in _FALLING]
     if 2 * len(falling) > len(labels):
         warnings.append(

@@ -143,7 +143,7 @@ class Archive:
         for team, label in zip(training.teams, self.labels(training), strict=True):
             about = json.dumps([self._manifest["settings"], self._manifest["groups"][label]])
             for who, i in team.ids(training.everyone()).items():
-                self._ids[who] = _member_id(team, i[0], training.job.first_seed + i[1], about)
+                self._ids[who] = _member_id(team, i, about)
         if self._stored is None:
             return
         differences = _differences(self._stored.about, self._manifest, training, list(self._ids.values()))
@@ -353,7 +353,8 @@ def _program_digest(training: Training, team: Team) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def _member_id(team: Team, position: int, seed: int, about: str) -> str:
+def _member_id(team: Team, place: tuple[int, int], about: str) -> str:
+    position, seed = place
     hashed = hashlib.sha256(about.encode())
     for name in sorted(team.numbers):
         value = team.numbers[name][position]

@@ -40,12 +40,11 @@ def compiled(lowered: Any, arguments: Any) -> Any:
     places = sorted({str(x.sharding) for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)})
     about = f"{lowered.in_tree} {lowered.out_tree} {places} {jax.config.values['jax_default_device']} {text}"
     key = hashlib.sha256(about.encode()).hexdigest()
-    if key not in _kept:
-        _kept[key] = lowered.compile()
-        while len(_kept) > _MOST:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return _kept[key]
+    program = _kept.pop(key, None) or lowered.compile()
+    _kept[key] = program  # as the newest
+    while len(_kept) > _MOST:
+        _kept.popitem(last=False)
+    return program
 
 
 def _listen(event: str, duration_secs: float, **_: Any) -> None:

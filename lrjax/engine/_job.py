@@ -58,7 +58,6 @@ class Job(NamedTuple):
       patience: Evaluations without a better held-out loss after which a member stops, or None.
       keep: Which states to hand out: "final", "best".
       sustained: For how many steps in a row a loss must be so far above.
-      first_seed: The index of the first seed; the others follow.
     """
 
     trial: Trial
@@ -81,7 +80,6 @@ class Job(NamedTuple):
     patience: int | None
     keep: tuple[str, ...]
     sustained: int = 20
-    first_seed: int = 0
 
 
 class Progress(NamedTuple):

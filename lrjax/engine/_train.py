@@ -147,7 +147,7 @@ class Training:
         self._retired.append(programs)
 
         def key(seed: int) -> jax.Array:
-            return member_key(job.key, job.first_seed + seed)
+            return member_key(job.key, seed)
 
         if plan.alone:
             return Pool(programs, team.numbers, key, threads(plan.threads))
@@ -443,8 +443,7 @@ class Training:
         return lambda seed: each[seed if team.batched else 0]
 
     def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
-        first = self.job.first_seed
-        seeds = range(first, first + self.job.seeds) if team.batched else (0,)
+        seeds = range(self.job.seeds) if team.batched else (0,)
         made = team.data.schedule(step, stop - step, seeds)
 
         def padded(x: Any) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrjax.answer import Answer
+from lrjax.answer import REGIMES, Answer, point_regime
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
 
@@ -130,7 +130,7 @@ def _while_all_run(losses: np.ndarray) -> np.ndarray:
 def _dashes(answer: Answer, groups: list[tuple[str, np.ndarray]]) -> dict[int, Dash]:
     if len(groups) > 1:
         return {i: _COMBINATIONS[place] for place, (_, group) in enumerate(groups) for i in group}
-    return {i: _REGIMES.get(_points.regime_of(answer, i), _SOLID) for i in groups[0][1]}
+    return {i: _REGIMES.get(point_regime(answer.regimes[i]), _SOLID) for i in groups[0][1]}
 
 
 def _lines(
@@ -185,8 +185,8 @@ def _legend_of_dashes(
     colours: Any,
 ) -> None:
     """A line in the legend for each combination, or for each regime that needs telling."""
-    regimes = {i: _points.regime_of(answer, i) for _, group in groups for i in group}
-    found = [label for label in _points.in_order_of_regime(set(regimes.values())) if label in _REGIMES]
+    regimes = {i: point_regime(answer.regimes[i]) for _, group in groups for i in group}
+    found = [label for label in REGIMES if label in _REGIMES and label in regimes.values()]
     if len(groups) == 1:
         for label in found:
             ax.plot([], [], color=_style.FAILED, linestyle=_REGIMES[label], linewidth=1.3, label=label)

@@ -10,19 +10,6 @@ import numpy as np
 from lrjax.answer import Answer, final_losses
 from lrjax.results import SweepData
 
-# From the mildest to the worst; of a point whose seeds are torn, the worse counts.
-_REGIMES = (
-    "good",
-    "slow",
-    "unknown",
-    "flat",
-    "too low",
-    "oscillating",
-    "unstable",
-    "diverged",
-    "non-finite",
-)
-
 
 def rates_of(data: SweepData) -> np.ndarray | None:
     """The learning rate of each point, or None if the sweep was not over one."""
@@ -124,14 +111,3 @@ def identity(value: Any) -> Hashable:
     """What tells values apart: 1, 1.0 and True are three."""
     value = plain(value)
     return type(value), value if isinstance(value, Hashable) else repr(value)
-
-
-def regime_of(answer: Answer, index: int) -> str:
-    """The regime of most of a point's seeds as far as they are known, the worse of several."""
-    seen = [label for label in answer.regimes[index] if label in _REGIMES and label != "unknown"]
-    return max(seen, key=lambda label: (seen.count(label), _REGIMES.index(label)), default="unknown")
-
-
-def in_order_of_regime(labels: set[str]) -> list[str]:
-    """Regimes from the mildest to the worst."""
-    return [label for label in _REGIMES if label in labels]

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrjax.answer import REGIMES, point_regime
 from lrjax.plot import _style
 from lrjax.report import _library, _text
 from lrjax.report._figure import Control, Figure, layout, loss_axis, loss_scale, median
-from lrjax.report._view import View, in_order, point_regime
+from lrjax.report._view import View
 
 _MOST_RECORDS = 200  # of a line
 _MOST_POINTS = 60
@@ -106,7 +107,7 @@ def _traces(
     view: View, losses: _Losses, index: int, seeds: int, colour: str, shown: bool
 ) -> list[dict[str, Any]]:
     middle = _median_while_all_run(losses.values[index])
-    lines = [("median", "median", point_regime(view.answer, index), middle)]
+    lines = [("median", "median", point_regime(view.answer.regimes[index]), middle)]
     for seed in range(seeds):
         label = str(view.answer.regimes[index, seed])
         lines.append(("seed", f"seed {seed}", label, losses.values[index, seed]))
@@ -188,7 +189,8 @@ def _controls(
     if any(scale["log"] is not None for scale in scales.values()):
         found.append(Control("log", "", "log loss axis"))
     drawn = view.answer.regimes[points].ravel().tolist()
-    labels = in_order({*drawn, *(point_regime(view.answer, index) for index in points)})
+    seen = {*drawn, *(point_regime(view.answer.regimes[index]) for index in points)}
+    labels = [label for label in REGIMES if label in seen]
     if len(labels) > 1:
         found += [Control("regime", label, f"{label} ({drawn.count(label)})") for label in labels]
     return found

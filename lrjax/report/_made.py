@@ -58,6 +58,8 @@ def _settings(view: View) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value).lstrip("_")
 
 

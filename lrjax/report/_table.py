@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrjax.answer import failures, held_out_values, mark
+from lrjax.answer import failures, held_out_values, mark, regimes_text
 from lrjax.report import _text
 from lrjax.report._figure import median
-from lrjax.report._view import View, regime_text
+from lrjax.report._view import View
 
 _MARKS = {"*": ("chosen", "★ chosen", 0), "~": ("plateau", "plateau", 1), "": ("", "", 3)}
 _ALIKE = ("alike", "not told apart", 2)  # from the best one, which is off the plateau
@@ -28,7 +28,7 @@ class _Column(NamedTuple):
 def table(view: View) -> str:
     """Every point in a row, as HTML."""
     standing = [_standing(view, index) for index in range(view.points)]
-    regimes = [regime_text(view.answer, index) for index in range(view.points)]
+    regimes = [regimes_text(view.answer.regimes[index]) for index in range(view.points)]
     columns = [
         _Column("point", [str(i) for i in range(view.points)], list(range(view.points))),
         _Column("", [text for _, text, _ in standing], [order for _, _, order in standing]),

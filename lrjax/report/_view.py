@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import collections
 from typing import NamedTuple
 
 import numpy as np
 
-from lrjax.answer import Answer, dropped_at, failures, final_losses
+from lrjax.answer import Answer, dropped_at, failures, final_losses, regimes_text
 from lrjax.report import _text
 from lrjax.results import SweepData
 
 _SEEDS_NAMED = 10  # losses that are listed where a point is pointed at
-_WORST_FIRST = (
-    *("non-finite", "diverged", "unstable", "oscillating", "flat", "too low", "slow"),
-    *("good", "unknown"),
-)
 
 
 class Axis(NamedTuple):
@@ -98,35 +93,11 @@ def why_no_rate(view: View) -> str:
     return ""
 
 
-def point_regime(answer: Answer, index: int) -> str:
-    """The label that most of a point's seeds have, the worst of those that are as frequent."""
-    labels = answer.regimes[index].tolist()
-    counts = collections.Counter([label for label in labels if label != "unknown"] or labels)
-    return max(counts, key=lambda label: (counts[label], -_severity(label)))
-
-
-def regime_text(answer: Answer, index: int) -> str:
-    """A point's labels, with how many seeds have each if they differ."""
-    counts = collections.Counter(answer.regimes[index].tolist())
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{label} {counts[label]}" for label in sorted(counts, key=_severity))
-
-
-def in_order(labels: set[str]) -> list[str]:
-    """Regimes, those without complaint first."""
-    return sorted(labels, key=_severity, reverse=True)
-
-
 def label(data: SweepData, index: int, without: str | None = None) -> str:
     """A point's hyperparameters in one line, but for one of them."""
     return ", ".join(
         f"{name} = {_text.setting(values[index])}" for name, values in data.points.items() if name != without
     )
-
-
-def _severity(label: str) -> int:
-    return _WORST_FIRST.index(label) if label in _WORST_FIRST else len(_WORST_FIRST)
 
 
 def _about(
@@ -141,7 +112,7 @@ def _about(
         ]
         more = f" and {len(each) - _SEEDS_NAMED} more" if len(each) > _SEEDS_NAMED else ""
         lines.append(f"by seed: {', '.join(each[:_SEEDS_NAMED])}{more}")
-    lines.append(f"regime: {regime_text(answer, index)}")
+    lines.append(f"regime: {regimes_text(answer.regimes[index])}")
     lines += failures(data, answer, index)
     lines += [f"dropped at step {dropped}"] if dropped >= 0 else []
     first, *others = map(_text.in_chart, lines or ["the only point"])

@@ -377,13 +377,13 @@ def lines(data):
 def test_the_table_has_a_row_a_point_and_marks():
     data = measured({"learning_rate": RATES}, [[1.01, 1.01], [1, 1], [12, 4], [NAN, NAN]], accuracy=True)
     text = lines(data)
-    assert text[0].split() == ["learning_rate", "held-out", "loss", "[range]", "accuracy", "failed"]
+    assert text[0].split() == ["learning_rate", "held-out", "loss", "[range]", "accuracy", "regime", "failed"]
     assert set(text[1]) == {"-", " "}
-    assert text[2].split() == ["~", "0.01", "1.01", "[1.01,", "1.01]", "0.9495"]
-    assert text[3].split() == ["*", "0.1", "1", "[1,", "1]", "0.95"]
+    assert text[2].split() == ["~", "0.01", "1.01", "[1.01,", "1.01]", "0.9495", "too", "low"]
+    assert text[3].split() == ["*", "0.1", "1", "[1,", "1]", "0.95", "too", "low"]
     assert text[4].split(maxsplit=5)[:5] == ["1", "8", "[4,", "12]", "0.6"]
     assert text[4].endswith("1/2 worse than at the start")
-    assert text[5].split() == ["10", "-", "-", "2/2", "diverged"]
+    assert text[5].split() == ["10", "-", "-", "non-finite", "2/2", "diverged"]
 
 
 def test_the_columns_line_up():
@@ -476,7 +476,7 @@ def test_a_dropped_point_is_no_failure_and_no_interruption():
     assert answer.divergence_edge is None
     assert grid_warnings(answer) == ()
     rows = lines(data)
-    assert rows[2].split() == ["0.01", "9.6", "dropped", "at", "step", "40"]
+    assert rows[2].split() == ["0.01", "9.6", "too", "low", "dropped", "at", "step", "40"]
     assert rows[3].split()[0] == "*"
 
 
@@ -561,7 +561,7 @@ def test_members_that_ran_out_of_patience_are_judged_by_their_best_evaluation():
     assert answer.score == 2
     assert answer.scores.tolist() == [3, 2]
     assert not any("interrupted" in warning for warning in answer.warnings)
-    assert lines(data)[3].split() == ["*", "1", "2", "9"]
+    assert lines(data)[3].split() == ["*", "1", "2", "9", "too", "low"]
 
 
 def test_patience_that_was_not_exhausted_is_an_interruption():

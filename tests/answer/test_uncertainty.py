@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lrjax.answer import judge, regimes
+from lrjax.answer import judge, point_regime, regimes, regimes_text, summary
 from lrjax.answer._interval import interval
 from tests.measured import measured
 
@@ -202,3 +202,23 @@ def test_coarse_numbers_are_named_where_small_rates_did_not_move_the_loss():
     assert f"{RATES[1]:.3g}" in warning
     data.settings["dtypes"] = ["float32"]
     assert not any("bfloat16" in warning for warning in judge(data).warnings)
+
+
+def test_the_table_tells_interval_regimes_and_how_many_points_are_alike():
+    data = measured({"learning_rate": RATES.tolist()}, basin(seeds=3, noise=3.0), start=60.0)
+    answer = judge(data)
+    text = summary(data, answer)
+    low, high = answer.interval
+    assert f"between {low:.3g} and {high:.3g} (90 %)" in text
+    assert f"do not tell {len(answer.indistinguishable) - 1} of the other 6 points" in text
+    assert "too low" in text.splitlines()[2]
+    quiet = measured({"learning_rate": RATES.tolist()}, basin(shared=1.0), start=60.0)
+    assert "do not tell" not in summary(quiet, judge(quiet))
+
+
+def test_the_regime_of_a_point_is_that_of_most_of_its_seeds_and_the_worse_of_two():
+    assert point_regime(["good", "good", "non-finite"]) == "good"
+    assert point_regime(["slow", "oscillating"]) == "oscillating"
+    assert point_regime(["unknown", "unknown", "flat"]) == "flat"
+    assert point_regime([]) == point_regime(["unknown"]) == "unknown"
+    assert regimes_text(["good", "non-finite", "good"]) == "non-finite 1, good 2"

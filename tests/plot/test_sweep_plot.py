@@ -15,11 +15,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 import lrjax
-from tests.measured import measured, sweep_of
+from tests.measured import RATES, USUAL, interrupted, measured, several, sweep_of
+from tests.measured import usual as sweep
 
 NAN = np.nan
-RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-USUAL = [[8, 9], [1.01, 1.0], [1.0, 0.99], [3, NAN], [NAN, NAN]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,35 +34,12 @@ def no_show(monkeypatch):
     plt.close("all")
 
 
-def sweep(final=USUAL, rates=RATES, **options):
-    return sweep_of(measured({"learning_rate": list(rates)}, final, **options))
-
-
 def bowl(count, seeds):
     """Final losses along a valley of `count` rates, the last fifth of which diverge."""
     x = np.linspace(-2, 2, count)
     final = (0.1 + x**2)[:, None] * np.ones(seeds) * np.linspace(0.9, 1.1, seeds)
     final[x > 1.2] = NAN
     return final
-
-
-def several(values, name="b1"):
-    rates = np.repeat(RATES, len(values))
-    final = np.repeat(np.array(USUAL), len(values), axis=0)
-    final = final + 0.1 * np.tile(np.arange(len(values)), len(RATES))[:, None]
-    points = {"learning_rate": rates.tolist(), name: list(values) * len(RATES)}
-    return sweep_of(measured(points, final))
-
-
-def interrupted():
-    cut = sweep([[8], [2], [1], [3], [NAN]], stopped_at=np.array([[50], [50], [50], [0], [-1]]))
-    for values, steps in (
-        (cut.metrics["loss"], cut.recorded_steps),
-        (cut.held_out["loss"], cut.held_out_steps),
-    ):
-        values[:4, :, steps >= 50] = NAN
-        values[3] = NAN
-    return cut
 
 
 KINDS = {

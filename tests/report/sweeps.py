@@ -7,29 +7,14 @@ import dataclasses
 import numpy as np
 
 from lrjax.search import Sweep
-from tests.measured import measured, sweep_of
+from tests.measured import RATES, USUAL, interrupted, measured, several, sweep_of, usual
 
 NAN = np.nan
-RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-USUAL = [[8, 9], [1.01, 1.0], [1.0, 0.99], [3, NAN], [NAN, NAN]]
 HOSTILE = (
     "</script><script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
     "<!-- \u2028 %{x} $x$ & \" ' \ud800",
 )
-
-
-def usual(final=USUAL, rates=RATES, **options) -> Sweep:
-    return sweep_of(measured({"learning_rate": list(rates)}, final, **options))
-
-
-def several(values, name="b1") -> Sweep:
-    """Every rate with every value of another hyperparameter."""
-    rates = np.repeat(RATES, len(values))
-    final = np.repeat(np.array(USUAL), len(values), axis=0)
-    final = final + 0.1 * np.tile(np.arange(len(values)), len(RATES))[:, None]
-    points = {"learning_rate": rates.tolist(), name: list(values) * len(RATES)}
-    return sweep_of(measured(points, final))
 
 
 def many(points=500, seeds=3) -> Sweep:
@@ -38,17 +23,6 @@ def many(points=500, seeds=3) -> Sweep:
     final = (0.1 + x**2)[:, None] * np.linspace(0.9, 1.1, seeds)
     final[x > 1.2] = NAN
     return usual(final, np.geomspace(1e-6, 1, points))
-
-
-def interrupted() -> Sweep:
-    cut = usual([[8], [2], [1], [3], [NAN]], stopped_at=np.array([[50], [50], [50], [0], [-1]]))
-    for values, steps in (
-        (cut.metrics["loss"], cut.recorded_steps),
-        (cut.held_out["loss"], cut.held_out_steps),
-    ):
-        values[:4, :, steps >= 50] = NAN
-        values[3] = NAN
-    return cut
 
 
 def dropped() -> Sweep:
