@@ -1,0 +1,31 @@
+"""Every public gradient transformation, once: what the laws, the oracles and optax are held against.
+
+A new transformation gets a row (or several, one per structural mode) and with it every law. What
+differs between transformations is data here; the tests ask no row for its name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.catalogue import composed, ingredients, recipes
+from tests.catalogue.row import Row
+
+__all__ = ["CATALOGUE", "Row", "rows"]
+
+CATALOGUE: tuple[Row, ...] = (
+    *recipes.ROWS,
+    *ingredients.ROWS,
+    *composed.ROWS,
+)
+
+
+def rows(**wanted: Any) -> list[Any]:
+    """The rows, as `pytest.param`s, whose fields satisfy the given predicates."""
+
+    def fits(row: Row) -> bool:
+        return all(want(getattr(row, name)) for name, want in wanted.items())
+
+    return [pytest.param(row, id=row.name) for row in CATALOGUE if fits(row)]
