@@ -74,6 +74,15 @@ def number(
         raise fail(call, argument, expected, x)
 
 
+def pair(call: str, argument: str, value: Any, **limits: Any) -> tuple[Any, Any]:
+    """Requires two numbers, each as `number` does, and returns them."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise fail_type(call, argument, "two numbers", describe(value))
+    for part in value:
+        number(call, argument, part, **limits)
+    return value[0], value[1]
+
+
 def known(value: Any) -> float | None:
     """The number as a Python float if it is concrete, None if it is a tracer."""
     return None if isinstance(value, Tracer) else float(value)
@@ -99,6 +108,13 @@ def boolean(call: str, argument: str, value: Any) -> None:
     """Requires a concrete bool: an argument that selects structure."""
     if not isinstance(value, (bool, np.bool_)):
         raise fail_type(call, argument, "True or False (it is static)", describe(value))
+
+
+def signal(call: str, name: str, meaning: str, value: Any) -> None:
+    """Requires a signal of the training step in a call of `update`."""
+    if value is None:
+        expected = f"{meaning} (`tx.update(grads, state, params, {name}={name})`)"
+        raise fail_type(f"{call}.update", name, expected, None)
 
 
 def _is_real(dtype: Any) -> bool:

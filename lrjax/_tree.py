@@ -25,6 +25,11 @@ def wide(x: Any) -> jax.Array:
     return x.astype(jnp.float32) if _is_half(x.dtype) else x
 
 
+def wide_dtype(x: Any) -> Any:
+    """The dtype a leaf is computed in."""
+    return jnp.float32 if _is_half(jnp.result_type(x)) else jnp.result_type(x)
+
+
 def wide_real(x: Any) -> Any:
     """The dtype of squared magnitudes of a leaf: real, at least float32."""
     real = jnp.finfo(jnp.result_type(x)).dtype
@@ -70,16 +75,24 @@ def one_minus_power(base: ScalarLike, count: jax.Array) -> jax.Array:
     Near `base = 1` the plain form loses every digit that matters: in float32 it is off by 1.7e-4
     at 0.9999. The logarithm of a Python number is taken in float64 before it is rounded.
     """
+    return -jnp.expm1(count.astype(jnp.result_type(float)) * log_of(base))
+
+
+def log_of(base: ScalarLike) -> Any:
+    """The logarithm of a number in [0, 1), to its last digit near 1 too."""
     if isinstance(base, (float, int, np.number, np.ndarray)):
-        log_base: Any = math.log(base) if base > 0 else -math.inf
-    else:
-        log_base = jnp.log1p(jnp.asarray(base, jnp.result_type(float)) - 1)
-    return -jnp.expm1(count.astype(jnp.result_type(float)) * log_base)
+        return math.log(base) if base > 0 else -math.inf
+    return jnp.log1p(jnp.asarray(base, jnp.result_type(float)) - 1)
 
 
 def divide(x: jax.Array, divisor: jax.Array) -> jax.Array:
     """The leaf over a scalar, in the leaf's dtype."""
     return x / divisor.astype(jnp.finfo(x.dtype).dtype)
+
+
+def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
+    """The leaf times a scalar, in the leaf's dtype."""
+    return x * factor.astype(jnp.finfo(x.dtype).dtype)
 
 
 def cast_like(tree: Any, like: Any) -> Any:
@@ -97,6 +110,22 @@ def second_moment(decay: ScalarLike, values: Any, previous: Any) -> Any:
     return jax.tree.map(lambda x, v: decay * wide(v) + (1 - decay) * square(wide(x)), values, previous)
 
 
+def debias(moments: Any, decay: ScalarLike, count: jax.Array) -> Any:
+    """Averages that started at zero, freed of that start: `moments / (1 - decay**count)`."""
+    correction = one_minus_power(decay, count)
+    return jax.tree.map(lambda m: divide(m, correction), moments)
+
+
+def debias_ahead(moments: Any, values: Any, decay: ScalarLike, count: jax.Array) -> Any:
+    """The debiased average one step ahead, as if the newest value came again (Dozat's NAdam, 2016)."""
+    now, ahead = one_minus_power(decay, count), one_minus_power(decay, next_count(count))
+
+    def leaf(m: jax.Array, x: Any) -> Any:
+        return decay * divide(m, ahead) + (1 - decay) * divide(wide(x), now)
+
+    return jax.tree.map(leaf, moments, values)
+
+
 def norm(tree: Any) -> jax.Array:
     """The Euclidean norm of all leaves together, in at least float32, without overflow."""
     leaves = [wide(x) for x in jax.tree.leaves(tree)]
@@ -106,6 +135,26 @@ def norm(tree: Any) -> jax.Array:
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
     total = jnp.stack([jnp.sum(square(x / unit)) for x in leaves]).sum()
     return unit * jnp.sqrt(total)
+
+
+def vdot(a: Any, b: Any) -> jax.Array:
+    """The real inner product of two trees, in at least float32."""
+    products = jax.tree.map(lambda x, y: jnp.real(jnp.sum(jnp.conj(wide(x)) * wide(y))), a, b)
+    return _total(jax.tree.leaves(products))
+
+
+def sum_of_magnitudes(tree: Any) -> jax.Array:
+    """The sum of all absolute values, in at least float32."""
+    return _total([jnp.sum(jnp.abs(wide(x))) for x in jax.tree.leaves(tree)])
+
+
+def _total(numbers: list[jax.Array]) -> jax.Array:
+    return jnp.stack(numbers).sum() if numbers else jnp.zeros((), jnp.float32)
+
+
+def root_mean_square(x: Any) -> jax.Array:
+    """The root of the mean squared magnitude of one leaf, in at least float32, without overflow."""
+    return norm([x]) / math.sqrt(max(jnp.size(x), 1))
 
 
 def _is_half(dtype: Any) -> bool:

@@ -20,6 +20,9 @@ OptState: TypeAlias = Any
 ScalarLike: TypeAlias = jax.Array | np.ndarray | np.number | float | int
 """One number: a Python number, a NumPy scalar, a 0-d array or a tracer."""
 
+Pair: TypeAlias = tuple[ScalarLike, ScalarLike]
+"""Two numbers."""
+
 ScalarOrSchedule: TypeAlias = ScalarLike | Callable[[Any], Any]
 """A learning rate: a number, a `Schedule`, or any callable of the step."""
 

@@ -74,6 +74,8 @@ def assert_close(actual: Any, expected: Any, rtol: float) -> None:
     paths = jax.tree_util.tree_leaves_with_path(expected)
     for got, (path, want) in zip(jax.tree.leaves(actual), paths, strict=True):
         assert jnp.result_type(got) == jnp.result_type(want), jax.tree_util.keystr(path)
+        if jnp.issubdtype(jnp.result_type(want), jax.dtypes.prng_key):
+            got, want = jax.random.key_data(got), jax.random.key_data(want)
         got, want = np.asarray(got, _widest(got)), np.asarray(want, _widest(want))
         scale = np.max(np.abs(want), initial=0, where=np.isfinite(want))
         np.testing.assert_allclose(got, want, rtol=0, atol=rtol * scale, err_msg=jax.tree_util.keystr(path))

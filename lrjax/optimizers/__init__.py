@@ -1,9 +1,29 @@
 """Optimizers: recipes, the ingredients they are made of, and their states."""
 
+from lrjax.optimizers._adabelief import ScaleByBeliefState, adabelief, scale_by_belief
 from lrjax.optimizers._adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
+from lrjax.optimizers._adafactor import FactoredState, adafactor, scale_by_factored_rms
 from lrjax.optimizers._adagrad import ScaleByRssState, adagrad, scale_by_rss
 from lrjax.optimizers._adam import ScaleByAdamState, adam, adamw, scale_by_adam
+from lrjax.optimizers._adamax import adamax, adamaxw, scale_by_adamax
+from lrjax.optimizers._adan import ScaleByAdanState, adan, scale_by_adan
+from lrjax.optimizers._amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
+from lrjax.optimizers._fromage import fromage
+from lrjax.optimizers._lamb import lamb
+from lrjax.optimizers._lars import lars
 from lrjax.optimizers._lion import ScaleByLionState, lion, scale_by_lion
+from lrjax.optimizers._nadam import nadam, nadamw
+from lrjax.optimizers._noisy_sgd import noisy_sgd
+from lrjax.optimizers._novograd import ScaleByNovogradState, novograd, scale_by_novograd
+from lrjax.optimizers._optimistic import (
+    ScaleByOptimisticGradientState,
+    optimistic_adam,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    scale_by_optimistic_gradient,
+)
+from lrjax.optimizers._polyak import polyak_sgd, scale_by_polyak
+from lrjax.optimizers._radam import radam, scale_by_radam
 from lrjax.optimizers._rmsprop import (
     ScaleByRmsState,
     ScaleByRmsWithCountState,
@@ -13,30 +33,77 @@ from lrjax.optimizers._rmsprop import (
     scale_by_rms,
     scale_by_stddev,
 )
+from lrjax.optimizers._rprop import ScaleByRpropState, rprop, scale_by_rprop
 from lrjax.optimizers._sgd import TraceState, sgd, trace
+from lrjax.optimizers._sign import sign_sgd, signum
+from lrjax.optimizers._sm3 import ScaleBySM3State, scale_by_sm3, sm3
+from lrjax.optimizers._yogi import scale_by_yogi, yogi
 
 __all__ = [
+    "FactoredState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
+    "ScaleByAdanState",
+    "ScaleByAmsgradState",
+    "ScaleByBeliefState",
     "ScaleByLionState",
+    "ScaleByNovogradState",
+    "ScaleByOptimisticGradientState",
     "ScaleByRStdDevState",
     "ScaleByRStdDevWithCountState",
     "ScaleByRmsState",
     "ScaleByRmsWithCountState",
+    "ScaleByRpropState",
     "ScaleByRssState",
+    "ScaleBySM3State",
     "TraceState",
+    "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
+    "adamax",
+    "adamaxw",
     "adamw",
+    "adan",
+    "amsgrad",
+    "fromage",
+    "lamb",
+    "lars",
     "lion",
+    "nadam",
+    "nadamw",
+    "noisy_sgd",
+    "novograd",
+    "optimistic_adam",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
+    "polyak_sgd",
+    "radam",
     "rmsprop",
+    "rprop",
     "scale_by_adadelta",
     "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_adan",
+    "scale_by_amsgrad",
+    "scale_by_belief",
+    "scale_by_factored_rms",
     "scale_by_lion",
+    "scale_by_novograd",
+    "scale_by_optimistic_gradient",
+    "scale_by_polyak",
+    "scale_by_radam",
     "scale_by_rms",
+    "scale_by_rprop",
     "scale_by_rss",
+    "scale_by_sm3",
     "scale_by_stddev",
+    "scale_by_yogi",
     "sgd",
+    "sign_sgd",
+    "signum",
+    "sm3",
     "trace",
+    "yogi",
 ]

@@ -80,7 +80,7 @@ def scale_by_adam(
       >>> tx.update(grads, tx.init(grads))[0].round(4)
       Array([ 1., -1.], dtype=float32)
     """
-    return _scale_by_adam("scale_by_adam", b1, b2, eps, eps_root, mu_dtype, nesterov)
+    return adam_scaling("scale_by_adam", b1, b2, eps, eps_root, mu_dtype, nesterov)
 
 
 def adam(
@@ -129,7 +129,7 @@ def adam(
       True
     """
     return chain(
-        _scale_by_adam("adam", b1, b2, eps, eps_root, mu_dtype, nesterov),
+        adam_scaling("adam", b1, b2, eps, eps_root, mu_dtype, nesterov),
         scale_by_learning_rate(as_schedule("adam", "learning_rate", learning_rate)),
     )
 
@@ -183,13 +183,13 @@ def adamw(
     """
     _check.number("adamw", "weight_decay", weight_decay, low=0)
     return chain(
-        _scale_by_adam("adamw", b1, b2, eps, eps_root, mu_dtype, nesterov),
+        adam_scaling("adamw", b1, b2, eps, eps_root, mu_dtype, nesterov),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(as_schedule("adamw", "learning_rate", learning_rate)),
     )
 
 
-def _scale_by_adam(
+def adam_scaling(
     call: str,
     b1: ScalarLike,
     b2: ScalarLike,
@@ -219,19 +219,14 @@ def _scale_by_adam(
         t = _tree.next_count(state.count)
         m = _tree.moment(b1, updates, state.mu)
         v = _tree.second_moment(b2, updates, state.nu)
-        debias1, debias2 = _tree.one_minus_power(b1, t), _tree.one_minus_power(b2, t)
-        debias1_next = _tree.one_minus_power(b1, _tree.next_count(t))
+        # Dozat's algorithm 2 multiplies v_hat by b2 besides; optax and PyTorch leave that out, as here.
+        m_hat = _tree.debias_ahead(m, updates, b1, t) if nesterov else _tree.debias(m, b1, t)
+        v_hat = _tree.debias(v, b2, t)
 
         def scale(g: Any, m: jax.Array, v: jax.Array) -> jax.Array:
-            m_hat: Any = _tree.divide(m, debias1)
-            if nesterov:  # Dozat 2016, algorithm 2, without its extra factor b2 on v
-                ahead = b1 * _tree.divide(m, debias1_next)
-                m_hat = ahead + (1 - b1) * _tree.divide(_tree.wide(g), debias1)
-            v_hat = _tree.divide(v, debias2)
-            step = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-            return step.astype(jnp.result_type(g))
+            return (m / (jnp.sqrt(v + eps_root) + eps)).astype(jnp.result_type(g))
 
-        scaled = jax.tree.map(scale, updates, m, v)
+        scaled = jax.tree.map(scale, updates, m_hat, v_hat)
         return scaled, ScaleByAdamState(t, _tree.cast_like(m, state.mu), _tree.cast_like(v, state.nu))
 
     return GradientTransformation(init, update)

@@ -248,7 +248,7 @@ def _scale_by_rms(
         state = state._replace(nu=_tree.cast_like(v, state.nu))
         if bias_correction:
             state = state._replace(count=_tree.next_count(state.count))
-            v = _debias(v, decay, state.count)
+            v = _tree.debias(v, decay, state.count)
         return jax.tree.map(lambda g, v: _over_root(g, v, eps, eps_in_sqrt), updates, v), state
 
     return GradientTransformation(init, update)
@@ -282,7 +282,7 @@ def _scale_by_stddev(
         state = state._replace(mu=_tree.cast_like(m, state.mu), nu=_tree.cast_like(v, state.nu))
         if bias_correction:
             state = state._replace(count=_tree.next_count(state.count))
-            m, v = _debias(m, decay, state.count), _debias(v, decay, state.count)
+            m, v = _tree.debias(m, decay, state.count), _tree.debias(v, decay, state.count)
 
         def scale(g: Any, m: jax.Array, v: jax.Array) -> jax.Array:
             return _over_root(g, jnp.maximum(v - _tree.square(m), 0), eps, eps_in_sqrt)
@@ -305,11 +305,6 @@ def _check_arguments(
     _check.number(call, "initial_scale", initial_scale, low=0)
     _check.boolean(call, "eps_in_sqrt", eps_in_sqrt)
     _check.boolean(call, "bias_correction", bias_correction)
-
-
-def _debias(moments: Any, decay: ScalarLike, count: jax.Array) -> Any:
-    correction = _tree.one_minus_power(decay, count)
-    return jax.tree.map(lambda m: _tree.divide(m, correction), moments)
 
 
 def _over_root(g: Any, v: jax.Array, eps: ScalarLike, eps_in_sqrt: bool) -> jax.Array:

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import composed, ingredients, recipes
+from tests.catalogue import adam_family, composed, ingredients, layerwise, recipes, signs_and_others
 from tests.catalogue.row import Row
 
 __all__ = ["CATALOGUE", "Row", "rows"]
 
 CATALOGUE: tuple[Row, ...] = (
     *recipes.ROWS,
+    *adam_family.ROWS,
+    *layerwise.ROWS,
+    *signs_and_others.ROWS,
     *ingredients.ROWS,
     *composed.ROWS,
 )

@@ -10,9 +10,12 @@ from typing import Any
 
 import jax
 import optax
+import optax.contrib
 
 import lrjax
-from tests.oracles import papers
+from tests.oracles import adam_family, layerwise, papers, signs_and_others
+
+FAMILIES = (adam_family, layerwise, signs_and_others)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -33,13 +36,24 @@ class Row:
       descends: Whether updates point downhill (recipes) or along the gradient (ingredients).
       needs_params: Whether `update` needs the parameters.
       complex_numbers: Whether complex leaves are claimed.
+      signals: What the training step must tell `update` by keyword; `make`, `optax` and `oracle` take
+        it from here where a law says nothing.
+      owns_rate: Whether a number `learning_rate` is a rate, with an owner in the state.
+      rests_at_rate_zero: Whether rate 0 is the identity.
+      rests_at_zero_gradient: Whether a coordinate without gradient stays where it is.
+      parameters_follow: Whether parameters follow the updates in trajectories; those that grow with
+        the parameters would leave every dtype.
+      steps: How many steps it takes until every number has a say.
       quadratic: Numbers with which 400 steps find the minimum of a small quadratic, or None.
       edge: Numbers at the edge of their ranges, where zero gradients must stay finite too.
       compiled_rtol: How far fused may be from eager arithmetic, relative to the largest update.
       float32_rtol: How far float32 may be from the float64 oracle, relative to the largest update.
-      optax_float32_rtol: The same from optax in float32.
+      float64_rtol: The same in float64; scalars in the state are float32 there too.
+      optax_float32_rtol: How far from optax in float32.
       optax_float64_rtol: The same in float64.
       wide_fields: State fields kept in float32 where optax keeps half precision.
+      beyond_optax: Keywords that optax does not have.
+      oracle_shape: The shape of the parameters on which the oracle is tried.
       departures: What differs from optax on purpose -> why: `wide_fields`, the rest.
     """
 
@@ -53,13 +67,22 @@ class Row:
     descends: bool = False
     needs_params: bool = False
     complex_numbers: bool = True
+    signals: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    owns_rate: bool = True
+    rests_at_rate_zero: bool = True
+    rests_at_zero_gradient: bool = True
+    parameters_follow: bool = True
+    steps: int = 3
     quadratic: Mapping[str, float] | None = None
     edge: Mapping[str, float] = dataclasses.field(default_factory=dict)
     compiled_rtol: float = 1e-6
     float32_rtol: float = 1e-6
+    float64_rtol: float = 1e-11
     optax_float32_rtol: float = 1e-6
     optax_float64_rtol: float = 1e-11
     wide_fields: tuple[str, ...] = ()
+    beyond_optax: tuple[str, ...] = ()
+    oracle_shape: tuple[int, ...] = (5,)
     departures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -85,17 +108,43 @@ CANCELS = 2e-6
 BFLOAT16 = 1e-2
 
 
-def row(public: str, mode: str = "", /, *, static: Mapping[str, Any] = NOTHING, **fields: Any) -> Row:
+def row(
+    public: str,
+    mode: str = "",
+    /,
+    *,
+    static: Mapping[str, Any] = NOTHING,
+    signals: Mapping[str, Any] = NOTHING,
+    **fields: Any,
+) -> Row:
     """A row whose optax counterpart and oracle, unless given, have its name and take its keywords."""
-    for field, module in (("optax", optax), ("oracle", papers)):
-        if field not in fields:
-            fields[field] = functools.partial(getattr(module, public), **static)
+    if "optax" not in fields:
+        fields["optax"] = functools.partial(_named(public, optax, optax.contrib), **static)
+    if "oracle" not in fields:
+        fields["oracle"] = functools.partial(_named(public, papers, *FAMILIES), **static)
+    if signals and fields["optax"] is not None:
+        made = optax.GradientTransformationExtraArgs
+        fields["optax"] = functools.partial(_signalled, fields["optax"], signals, made)
+    if signals and fields["oracle"] is not None:
+        fields["oracle"] = functools.partial(fields["oracle"], **signals)
+    make = functools.partial(getattr(lrjax, public), **static)
     return Row(
         name=f"{public}[{mode}]" if mode else public,
         public=public,
-        make=functools.partial(getattr(lrjax, public), **static),
+        make=functools.partial(_signalled, make, signals, lrjax.GradientTransformation) if signals else make,
+        signals=signals,
         **fields,
     )
+
+
+def _named(name: str, *modules: Any) -> Any:
+    return next(getattr(module, name) for module in modules if hasattr(module, name))
+
+
+def _signalled(make: Callable[..., Any], signals: Mapping[str, Any], made: Any, **numbers: Any) -> Any:
+    """The transformation with signals for those who call its `update` without."""
+    init, update = make(**numbers)
+    return made(init, lambda u, s, p=None, **extra: update(u, s, p, **{**signals, **extra}))
 
 
 def matrices(tree: Any) -> Any:

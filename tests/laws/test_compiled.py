@@ -47,7 +47,7 @@ def test_vmap_over_every_number_is_the_loop_over_its_values(row: Row) -> None:
     typical, others = _float32_exact(row.typical), _float32_exact(row.others)
     # The first member is typical; each of the others has one number changed.
     points = [typical, *({**typical, name: others[name]} for name in typical)]
-    params, grads = params_tree(), gradients()
+    params, grads = params_tree(), gradients(steps=row.steps)
 
     @jax.jit
     @jax.vmap

@@ -16,11 +16,12 @@ from tests.running import assert_close, assert_equal, gradients, params_tree
 STILL = params_tree()
 
 
-def _updates(tx: Any) -> list[Any]:
+def _updates(row: Row, tx: Any) -> list[Any]:
     """The updates of every step; the parameters stay, so that halving one step halves no other."""
     state, trajectory = tx.init(STILL), []
+    signals = {"value": jnp.array(1.0), **row.signals}
     for g in gradients():
-        updates, state = tx.update(g, state, STILL, value=jnp.array(1.0))
+        updates, state = tx.update(g, state, STILL, **signals)
         trajectory.append(updates)
     return trajectory
 
@@ -31,22 +32,22 @@ def _half(tree: Any) -> Any:
 
 @pytest.mark.parametrize("row", rows())
 def test_it_composes_in_optax_chain(row: Row) -> None:
-    assert_equal(_updates(optax.chain(row.tx(), optax.scale(0.5))), _half(_updates(row.tx())))
+    assert_equal(_updates(row, optax.chain(row.tx(), optax.scale(0.5))), _half(_updates(row, row.tx())))
 
 
 @pytest.mark.parametrize("row", rows())
 def test_optax_transformations_compose_with_it_in_chain(row: Row) -> None:
-    expected = _half(_updates(row.tx()))
-    assert_equal(_updates(lrjax.chain(row.tx(), optax.scale(0.5))), expected)
-    assert_equal(_updates(lrjax.chain(optax.identity(), row.tx(), optax.scale(0.5))), expected)
+    expected = _half(_updates(row, row.tx()))
+    assert_equal(_updates(row, lrjax.chain(row.tx(), optax.scale(0.5))), expected)
+    assert_equal(_updates(row, lrjax.chain(optax.identity(), row.tx(), optax.scale(0.5))), expected)
 
 
 @pytest.mark.parametrize("row", rows(optax=lambda counterpart: counterpart is not None))
 def test_optaxs_counterpart_runs_in_chain_as_alone(row: Row) -> None:
     theirs = row.optax(**row.typical)
     assert_equal(
-        _updates(lrjax.chain(theirs)),
-        _updates(optax.with_extra_args_support(theirs)),
+        _updates(row, lrjax.chain(theirs)),
+        _updates(row, optax.with_extra_args_support(theirs)),
     )
 
 

@@ -20,28 +20,70 @@ START = jnp.array([1.0, -1.0, 0.5])
 def test_sign_convention() -> None:
     """The whole list: these point downhill, everything else along the gradient, as in optax."""
     downhill = {
+        "adabelief",
         "adadelta",
+        "adafactor",
         "adagrad",
         "adam",
+        "adamax",
+        "adamaxw",
         "adamw",
+        "adan",
+        "amsgrad",
         "chain",  # of an ingredient and `scale_by_learning_rate`
+        "fromage",
+        "lamb",
+        "lars",
         "lion",
+        "nadam",
+        "nadamw",
+        "noisy_sgd",
+        "novograd",
+        "optimistic_adam",
+        "optimistic_adam_v2",
+        "optimistic_gradient_descent",
+        "polyak_sgd",
+        "radam",
         "rmsprop",
+        "rprop",
         "scale_by_learning_rate",  # where the sign is flipped, once
         "sgd",
+        "sign_sgd",
+        "signum",
+        "sm3",
+        "yogi",
     }
     uphill = {
         "add_decayed_weights",
+        "add_noise",
         "chain",  # of nothing
         "identity",
         "masked",
+        "normalize_by_update_norm",
+        "scale",
         "scale_by_adadelta",
         "scale_by_adam",
+        "scale_by_adamax",
+        "scale_by_adan",
+        "scale_by_amsgrad",
+        "scale_by_belief",
+        "scale_by_factored_rms",
         "scale_by_learning_rate",  # with flip_sign=False, or without a rate
         "scale_by_lion",
+        "scale_by_novograd",
+        "scale_by_optimistic_gradient",
+        "scale_by_param_block_norm",
+        "scale_by_param_block_rms",
+        "scale_by_polyak",
+        "scale_by_radam",
         "scale_by_rms",
+        "scale_by_rprop",
         "scale_by_rss",
+        "scale_by_sign",
+        "scale_by_sm3",
         "scale_by_stddev",
+        "scale_by_trust_ratio",
+        "scale_by_yogi",
         "stateless",
         "trace",
         "with_extra_args_support",
@@ -50,7 +92,8 @@ def test_sign_convention() -> None:
     for row in CATALOGUE:
         tx, grads = row.tx(), gradients()[0]
         params = jax.tree.map(jnp.zeros_like, grads)
-        updates, _ = tx.update(grads, tx.init(params), params)
+        _, state = tx.update(grads, tx.init(params), params)
+        updates, _ = tx.update(grads, state, params)  # some rest at the first step
         signs = {int(jnp.sign(jnp.vdot(*pair))) for pair in _leaf_pairs(updates, grads)}
         assert signs == ({-1} if row.descends else {1}), row.name
         found[row.descends].add(row.public)
@@ -59,7 +102,8 @@ def test_sign_convention() -> None:
 
 @pytest.mark.parametrize("row", rows(quadratic=lambda quadratic: quadratic is not None))
 def test_recipe_finds_the_minimum_of_a_quadratic(row: Row) -> None:
-    tx = row.tx(**{"weight_decay": 0.0, **row.quadratic} if row.needs_params else row.quadratic)
+    no_decay = {name: 0.0 for name in row.numbers if name.startswith("weight_decay")}
+    tx = row.tx(**{**no_decay, **row.quadratic})
 
     def loss(x: jax.Array) -> jax.Array:
         return 0.5 * jnp.sum(CURVATURES * x**2)
@@ -68,7 +112,8 @@ def test_recipe_finds_the_minimum_of_a_quadratic(row: Row) -> None:
     def train(x: jax.Array) -> jax.Array:
         def step(carry: Any, _: None) -> Any:
             x, state = carry
-            updates, state = tx.update(jax.grad(loss)(x), state, x)
+            value, grad = jax.value_and_grad(loss)(x)
+            updates, state = tx.update(grad, state, x, value=value)
             return (lrjax.apply_updates(x, updates), state), None
 
         return jax.lax.scan(step, (x, tx.init(x)), None, length=400)[0][0]
@@ -81,7 +126,9 @@ def test_every_recipe_is_tried_on_the_quadratic() -> None:
     assert recipes == {row.public for row in CATALOGUE if row.quadratic is not None}
 
 
-@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers))
+@pytest.mark.parametrize(
+    "row", rows(numbers=lambda n: "learning_rate" in n, owns_rate=bool, rests_at_rate_zero=bool)
+)
 def test_rate_zero_is_the_identity(row: Row) -> None:
     params, grads = params_tree(), gradients()
     trajectory, _ = take_steps(row.tx(learning_rate=0.0), params, grads)

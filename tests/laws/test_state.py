@@ -33,9 +33,11 @@ def _assert_stable(tx: Any, params: Any, grads: Any) -> None:
 
 
 def _assert_scalars(state: Any) -> None:
-    """Every leaf without axes, given that no parameter is one."""
+    """Every number without axes, given that no parameter is one; flags and random keys are none."""
     scalars = [x for x in jax.tree.leaves(state) if jnp.ndim(x) == 0]
-    assert {x.dtype for x in scalars} <= SCALARS
+    assert {x.dtype for x in scalars if jnp.issubdtype(x.dtype, jnp.number)} <= SCALARS
+    others = {x.dtype for x in scalars if not jnp.issubdtype(x.dtype, jnp.number)}
+    assert all(dtype == jnp.dtype("bool") or jnp.issubdtype(dtype, jax.dtypes.prng_key) for dtype in others)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -82,7 +84,7 @@ def test_scalar_state_is_float32_or_int32(row: Row, dtype: str) -> None:
     _assert_scalars(row.tx().init(params_tree(dtype)))
 
 
-@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers))
+@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers, owns_rate=bool))
 def test_the_rate_recorded_is_the_rate_given_and_the_override_is_unset(row: Row) -> None:
     _, state = take_steps(row.tx(), params_tree("bfloat16"), gradients("bfloat16"))
     owners = [s for s in jax.tree.leaves(state, is_leaf=_owns_rate) if _owns_rate(s)]

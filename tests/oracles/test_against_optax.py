@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import lrjax
@@ -30,14 +31,15 @@ def _problem() -> tuple[Any, Any]:
     return params, jax.tree.map(lambda *gs: np.stack(gs).astype(np.float32), *grads)
 
 
-def _trajectory(tx: Any, dtype: Any) -> list[np.ndarray]:
+def _trajectory(row: Row, tx: Any, dtype: Any) -> list[np.ndarray]:
     """The updates of every step, by leaf, parameters following by optax's own `apply_updates`."""
     params, grads = jax.tree.map(lambda x: jnp.asarray(x, dtype), _problem())
 
     def step(carry: Any, g: Any) -> Any:
         params, state = carry
         updates, state = tx.update(g, state, params)
-        return (optax.apply_updates(params, updates), state), updates
+        params = optax.apply_updates(params, updates) if row.parameters_follow else params
+        return (params, state), updates
 
     @jax.jit
     def run(params: Any, grads: Any) -> Any:
@@ -47,8 +49,8 @@ def _trajectory(tx: Any, dtype: Any) -> list[np.ndarray]:
 
 
 def _assert_same(row: Row, numbers: dict[str, float], dtype: Any, rtol: float) -> None:
-    ours = _trajectory(row.make(**numbers), dtype)
-    theirs = _trajectory(row.optax(**numbers), dtype)
+    ours = _trajectory(row, row.make(**numbers), dtype)
+    theirs = _trajectory(row, row.optax(**numbers), dtype)
     for actual, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=rtol * np.max(np.abs(expected)))
 
@@ -68,11 +70,24 @@ def test_float64_trajectory_with_other_numbers_is_optaxs(row: Row) -> None:
 @pytest.mark.parametrize("public", PUBLIC)
 def test_signature_is_optaxs(public: str) -> None:
 
-    def arguments(function: Any) -> list[Any]:
-        parameters = inspect.signature(function).parameters.values()
-        return [(p.name, p.kind, p.default) for p in parameters]
+    ours = {name for row in CATALOGUE if row.public == public for name in row.beyond_optax}
 
-    assert arguments(getattr(lrjax, public)) == arguments(getattr(optax, public))
+    def arguments(function: Any) -> list[Any]:
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ours]
+        return [(p.name, p.kind, _value(p.default)) for p in parameters]
+
+    assert arguments(getattr(lrjax, public)) == arguments(_optax_named(public))
+    added = [inspect.signature(getattr(lrjax, public)).parameters[name] for name in ours]
+    assert all(p.kind is p.KEYWORD_ONLY for p in added), "optax's users may pass theirs by position"
+
+
+def _value(default: Any) -> Any:
+    """A default as something that can be compared: a function of theirs is none of ours."""
+    return "a function" if inspect.isfunction(default) else default
+
+
+def _optax_named(public: str) -> Any:
+    return getattr(optax, public) if hasattr(optax, public) else getattr(optax.contrib, public)
 
 
 def test_adadelta_without_a_rate_descends_where_optaxs_climbs() -> None:
