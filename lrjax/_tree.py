@@ -90,7 +90,7 @@ def divide(x: jax.Array, divisor: jax.Array) -> jax.Array:
     return x / divisor.astype(jnp.finfo(x.dtype).dtype)
 
 
-def multiply(x: jax.Array, factor: jax.Array) -> jax.Array:
+def multiply(x: Any, factor: Any) -> jax.Array:
     """The leaf times a scalar, in the leaf's dtype."""
     return x * factor.astype(jnp.finfo(x.dtype).dtype)
 

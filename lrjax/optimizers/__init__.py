@@ -7,11 +7,34 @@ from lrjax.optimizers._adagrad import ScaleByRssState, adagrad, scale_by_rss
 from lrjax.optimizers._adam import ScaleByAdamState, adam, adamw, scale_by_adam
 from lrjax.optimizers._adamax import adamax, adamaxw, scale_by_adamax
 from lrjax.optimizers._adan import ScaleByAdanState, adan, scale_by_adan
+from lrjax.optimizers._ademamix import (
+    ScaleByAdemamixState,
+    ScaleBySimplifiedAdEMAMixState,
+    ademamix,
+    scale_by_ademamix,
+    scale_by_simplified_ademamix,
+    simplified_ademamix,
+)
+from lrjax.optimizers._adopt import adopt, scale_by_adopt
 from lrjax.optimizers._amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
+from lrjax.optimizers._cocob import COCOBState, cocob, scale_by_cocob
+from lrjax.optimizers._dadapt import DAdaptAdamWState, dadapt_adamw
+from lrjax.optimizers._dog import (
+    DoGState,
+    DoWGState,
+    ScaleByDistanceOverGradientsState,
+    dog,
+    dowg,
+    scale_by_distance_over_gradients,
+    scale_by_dog,
+    scale_by_dowg,
+)
 from lrjax.optimizers._fromage import fromage
 from lrjax.optimizers._lamb import lamb
 from lrjax.optimizers._lars import lars
 from lrjax.optimizers._lion import ScaleByLionState, lion, scale_by_lion
+from lrjax.optimizers._momo import MomoAdamState, MomoState, momo, momo_adam
+from lrjax.optimizers._muon import MuonDimensionNumbers, MuonState, muon, scale_by_muon
 from lrjax.optimizers._nadam import nadam, nadamw
 from lrjax.optimizers._noisy_sgd import noisy_sgd
 from lrjax.optimizers._novograd import ScaleByNovogradState, novograd, scale_by_novograd
@@ -23,6 +46,7 @@ from lrjax.optimizers._optimistic import (
     scale_by_optimistic_gradient,
 )
 from lrjax.optimizers._polyak import polyak_sgd, scale_by_polyak
+from lrjax.optimizers._prodigy import ProdigyState, prodigy
 from lrjax.optimizers._radam import radam, scale_by_radam
 from lrjax.optimizers._rmsprop import (
     ScaleByRmsState,
@@ -34,18 +58,36 @@ from lrjax.optimizers._rmsprop import (
     scale_by_stddev,
 )
 from lrjax.optimizers._rprop import ScaleByRpropState, rprop, scale_by_rprop
+from lrjax.optimizers._schedule_free import (
+    ScheduleFreeState,
+    schedule_free,
+    schedule_free_adamw,
+    schedule_free_eval_params,
+    schedule_free_sgd,
+)
 from lrjax.optimizers._sgd import TraceState, sgd, trace
 from lrjax.optimizers._sign import sign_sgd, signum
 from lrjax.optimizers._sm3 import ScaleBySM3State, scale_by_sm3, sm3
 from lrjax.optimizers._yogi import scale_by_yogi, yogi
 
 __all__ = [
+    "COCOBState",
+    "DAdaptAdamWState",
+    "DoGState",
+    "DoWGState",
     "FactoredState",
+    "MomoAdamState",
+    "MomoState",
+    "MuonDimensionNumbers",
+    "MuonState",
+    "ProdigyState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
+    "ScaleByAdemamixState",
     "ScaleByAmsgradState",
     "ScaleByBeliefState",
+    "ScaleByDistanceOverGradientsState",
     "ScaleByLionState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
@@ -56,6 +98,8 @@ __all__ = [
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleBySimplifiedAdEMAMixState",
+    "ScheduleFreeState",
     "TraceState",
     "adabelief",
     "adadelta",
@@ -66,11 +110,20 @@ __all__ = [
     "adamaxw",
     "adamw",
     "adan",
+    "ademamix",
+    "adopt",
     "amsgrad",
+    "cocob",
+    "dadapt_adamw",
+    "dog",
+    "dowg",
     "fromage",
     "lamb",
     "lars",
     "lion",
+    "momo",
+    "momo_adam",
+    "muon",
     "nadam",
     "nadamw",
     "noisy_sgd",
@@ -79,6 +132,7 @@ __all__ = [
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
     "polyak_sgd",
+    "prodigy",
     "radam",
     "rmsprop",
     "rprop",
@@ -86,10 +140,17 @@ __all__ = [
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_cocob",
+    "scale_by_distance_over_gradients",
+    "scale_by_dog",
+    "scale_by_dowg",
     "scale_by_factored_rms",
     "scale_by_lion",
+    "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
     "scale_by_polyak",
@@ -97,12 +158,18 @@ __all__ = [
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
+    "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_stddev",
     "scale_by_yogi",
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
     "sgd",
     "sign_sgd",
     "signum",
+    "simplified_ademamix",
     "sm3",
     "trace",
     "yogi",

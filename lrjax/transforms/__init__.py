@@ -4,6 +4,7 @@ from lrjax.transforms._averaging import EmaState, ema
 from lrjax.transforms._clipping import clip_by_block_rms
 from lrjax.transforms._masking import MaskedNode, MaskedState, masked
 from lrjax.transforms._noise import AddNoiseState, add_noise, noise
+from lrjax.transforms._partition import PartitionState, partition
 from lrjax.transforms._scaling import (
     normalize_by_update_norm,
     scale,
@@ -20,6 +21,7 @@ __all__ = [
     "EmaState",
     "MaskedNode",
     "MaskedState",
+    "PartitionState",
     "add_decayed_weights",
     "add_noise",
     "clip_by_block_rms",
@@ -27,6 +29,7 @@ __all__ = [
     "masked",
     "noise",
     "normalize_by_update_norm",
+    "partition",
     "scale",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",

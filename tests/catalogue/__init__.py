@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import adam_family, composed, ingredients, layerwise, recipes, signs_and_others
+from tests.catalogue import adam_family, composed, contrib, ingredients, layerwise, recipes, signs_and_others
 from tests.catalogue.row import Row
 
 __all__ = ["CATALOGUE", "Row", "rows"]
@@ -20,6 +20,7 @@ CATALOGUE: tuple[Row, ...] = (
     *adam_family.ROWS,
     *layerwise.ROWS,
     *signs_and_others.ROWS,
+    *contrib.ROWS,
     *ingredients.ROWS,
     *composed.ROWS,
 )

@@ -13,9 +13,9 @@ import optax
 import optax.contrib
 
 import lrjax
-from tests.oracles import adam_family, layerwise, papers, signs_and_others
+from tests.oracles import adam_family, contrib, layerwise, papers, signs_and_others
 
-FAMILIES = (adam_family, layerwise, signs_and_others)
+FAMILIES = (adam_family, layerwise, signs_and_others, contrib)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -38,7 +38,12 @@ class Row:
       complex_numbers: Whether complex leaves are claimed.
       signals: What the training step must tell `update` by keyword; `make`, `optax` and `oracle` take
         it from here where a law says nothing.
-      owns_rate: Whether a number `learning_rate` is a rate, with an owner in the state.
+      rates: How many owners in the state a number `learning_rate` has; 0 if it is no rate.
+      rate_beside: Whether the rate's owner stands beside a state that optax has alone.
+      more_fields: State fields that optax does not have.
+      must_follow: Whether updates make sense only to parameters that have followed those before.
+      finite_on_a_line: Whether steps stay finite where the gradient never changes: the distance to a
+        minimum at infinity does not.
       rests_at_rate_zero: Whether rate 0 is the identity.
       rests_at_zero_gradient: Whether a coordinate without gradient stays where it is.
       parameters_follow: Whether parameters follow the updates in trajectories; those that grow with
@@ -68,7 +73,11 @@ class Row:
     needs_params: bool = False
     complex_numbers: bool = True
     signals: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    owns_rate: bool = True
+    rates: int = 1
+    rate_beside: bool = False
+    more_fields: tuple[str, ...] = ()
+    must_follow: bool = False
+    finite_on_a_line: bool = True
     rests_at_rate_zero: bool = True
     rests_at_zero_gradient: bool = True
     parameters_follow: bool = True

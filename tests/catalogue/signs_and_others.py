@@ -107,7 +107,7 @@ ROWS: tuple[Row, ...] = (
         optax=_in_time("scale_by_rprop"),
         numbers={"learning_rate": RATE, **RPROP},
         required=("learning_rate",),
-        owns_rate=False,
+        rates=0,
         steps=8,
     ),
     rprop_row(

@@ -84,14 +84,15 @@ def test_scalar_state_is_float32_or_int32(row: Row, dtype: str) -> None:
     _assert_scalars(row.tx().init(params_tree(dtype)))
 
 
-@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers, owns_rate=bool))
+@pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers, rates=bool))
 def test_the_rate_recorded_is_the_rate_given_and_the_override_is_unset(row: Row) -> None:
     _, state = take_steps(row.tx(), params_tree("bfloat16"), gradients("bfloat16"))
     owners = [s for s in jax.tree.leaves(state, is_leaf=_owns_rate) if _owns_rate(s)]
-    assert len(owners) == 1
-    assert float(owners[0].learning_rate) == row.typical["learning_rate"]
-    assert owners[0].override.dtype == jnp.float32
-    assert np.isnan(owners[0].override)
+    assert len(owners) == row.rates
+    for owner in owners:
+        assert float(owner.learning_rate) == row.typical["learning_rate"]
+        assert owner.override.dtype == jnp.float32
+        assert np.isnan(owner.override)
 
 
 def _owns_rate(x: Any) -> bool:
