@@ -1,5 +1,6 @@
 """Optimizers: recipes, the ingredients they are made of, and their states."""
 
+from lrjax.optimizers._acprop import acprop, scale_by_acprop
 from lrjax.optimizers._adabelief import ScaleByBeliefState, adabelief, scale_by_belief
 from lrjax.optimizers._adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
 from lrjax.optimizers._adafactor import FactoredState, adafactor, scale_by_factored_rms
@@ -101,6 +102,7 @@ __all__ = [
     "ScaleBySimplifiedAdEMAMixState",
     "ScheduleFreeState",
     "TraceState",
+    "acprop",
     "adabelief",
     "adadelta",
     "adafactor",
@@ -136,6 +138,7 @@ __all__ = [
     "radam",
     "rmsprop",
     "rprop",
+    "scale_by_acprop",
     "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_adamax",

@@ -47,6 +47,7 @@ SIMPLIFIED = {
     "eps": (1e-8, 1e-2),
     "eps_root": (0.0, 1e-2),
 }
+ACPROP = {"b1": (0.9, 0.5), "b2": (0.999, 0.9), "eps": (1e-16, 1e-2), "eps_root": (1e-16, 1e-2)}
 ADOPT = {"b1": (0.9, 0.75), "b2": (0.9999, 0.75), "eps": (1e-6, 2.0)}
 # Where every gradient is above eps, the method does not see the scale of gradients, and so no rate.
 COCOB = {"alpha": (100.0, 4.0), "eps": (0.5, 2.0)}
@@ -145,6 +146,14 @@ simplified_row = functools.partial(
     edge={"b1": 0.0, "b2": 0.0},
     wide_fields=("n",),
     departures={"n": HALF_WIDE},
+)
+acprop_row = functools.partial(
+    row,
+    float32_rtol=3e-6,
+    optax_float32_rtol=BIAS_CORRECTION,
+    edge={"b1": 0.0, "b2": 0.0},
+    wide_fields=("nu",),
+    departures={"nu": HALF_WIDE},
 )
 adopt_row = functools.partial(
     row,
@@ -387,6 +396,15 @@ ROWS: tuple[Row, ...] = (
         descends=True,
         needs_params=True,
         quadratic={"learning_rate": 0.01, "b1": 0.9},
+    ),
+    acprop_row("scale_by_acprop", numbers=ACPROP),
+    acprop_row(
+        "acprop",
+        numbers={"learning_rate": RATE, **ACPROP, **DECAY},
+        required=("learning_rate", "weight_decay"),
+        descends=True,
+        needs_params=True,
+        quadratic={"learning_rate": 0.01, "b2": 0.9, "eps": 1e-2},
     ),
     adopt_row("scale_by_adopt", numbers=ADOPT),
     adopt_row(

@@ -20,6 +20,7 @@ START = jnp.array([1.0, -1.0, 0.5])
 def test_sign_convention() -> None:
     """The whole list: these point downhill, everything else along the gradient, as in optax."""
     downhill = {
+        "acprop",
         "adabelief",
         "adadelta",
         "adafactor",
@@ -76,6 +77,7 @@ def test_sign_convention() -> None:
         "masked",
         "normalize_by_update_norm",
         "scale",
+        "scale_by_acprop",
         "scale_by_adadelta",
         "scale_by_adam",
         "scale_by_adamax",

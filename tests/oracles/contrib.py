@@ -137,6 +137,21 @@ def simplified_ademamix(gradients, theta, *, learning_rate, weight_decay, **numb
     yield from _descend_with_decay(lambda t, g: directions[t], gradients, theta, learning_rate, weight_decay)
 
 
+def scale_by_acprop(gradients, theta, *, b1, b2, eps, eps_root):
+    """Zhuang et al., 2021, algorithm 2, debiased; the first gradient is divided by 1."""
+    m, s = np.zeros_like(theta), np.zeros_like(theta)
+    for t, g in enumerate(gradients):
+        s_hat = s / (1 - b2**t) if t else 1.0
+        yield g / (np.sqrt(s_hat) + eps)
+        s = b2 * s + (1 - b2) * (g - m) ** 2 + eps_root
+        m = b1 * m + (1 - b1) * g
+
+
+def acprop(gradients, theta, *, learning_rate, weight_decay, **numbers):
+    directions = list(scale_by_acprop(gradients, theta, **numbers))
+    yield from _descend_with_decay(lambda t, g: directions[t], gradients, theta, learning_rate, weight_decay)
+
+
 def scale_by_adopt(gradients, theta, *, b1, b2, eps, nesterov=False, use_clipping=True):
     """Taniguchi et al., 2024, algorithm 2 (with clipping) and 1 (without)."""
     m, v = np.zeros_like(theta), gradients[0] ** 2
