@@ -147,7 +147,7 @@ class Training:
         self._retired.append(programs)
 
         def key(seed: int) -> jax.Array:
-            return member_key(job.key, seed)
+            return member_key(job.key, job.first_seed + seed)
 
         if plan.alone:
             return Pool(programs, team.numbers, key, threads(plan.threads))
@@ -408,6 +408,7 @@ class Training:
     def settings(self) -> dict[str, Any]:
         """How the job was asked for, as far as that is not in its points."""
         job = self.job
+        first = {"first_seed": job.first_seed} if job.first_seed else {}
         return {
             "key": job.key,
             "seeds": job.seeds,
@@ -418,6 +419,7 @@ class Training:
             "patience": job.patience,
             "allocation": job.rule.name if job.rule else None,
             "horizon": job.rule.horizon if job.rule else None,
+            **first,
         }
 
     def _seconds_compiling(self) -> float:
@@ -443,7 +445,8 @@ class Training:
         return lambda seed: each[seed if team.batched else 0]
 
     def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
-        seeds = range(self.job.seeds) if team.batched else (0,)
+        first = self.job.first_seed
+        seeds = range(first, first + self.job.seeds) if team.batched else (0,)
         made = team.data.schedule(step, stop - step, seeds)
 
         def padded(x: Any) -> jax.Array:

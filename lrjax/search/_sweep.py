@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import numbers
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jax.sharding import Mesh
 
-from lrjax import _check, plot, results
+from lrjax import plot, results
 from lrjax.answer import Answer, judge, summary
-from lrjax.engine import Archive, Job, Progress, Rule, parse_plan, train
+from lrjax.engine import Archive, Job, Progress, train
 from lrjax.report import write_report
 from lrjax.results import Plan, SweepData
-from lrjax.search import _arguments, _grid
+from lrjax.search import _arguments, _asked, _grid
 from lrjax.search._allocation import Allocation
-from lrjax.search._guards import Standing
 from lrjax.search._progress import progress_bar
 from lrjax.search._verify import Verification, verify
 from lrjax.trials import Trial
@@ -250,53 +248,61 @@ def sweep(
       (1.0, 10.0)
     """
     call = "sweep"
-    if not isinstance(trial, Trial):
-        hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
-        raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
-    points = _grid.points(call, grid, name)
-    if name != "learning_rate" and not any(name in point for point in points):
-        expected = f"one of the grid's names, {', '.join(map(repr, points[0]))}"
-        raise _check.fail(call, "name", expected, repr(name))
-    steps = _check.integer(call, "steps", steps, low=1)
-    seeds = _check.integer(call, "seeds", seeds, low=1)
-    source, of_data = _arguments.source(call, data, points, steps)
-    evaluations = _EVALUATIONS_TO_ALLOCATE if allocation is not None else _EVALUATIONS
-    on_device = all(source({name: point[name] for name in of_data}).on_device for point in points)
-    if allocation is None and evaluate_on is None and on_device:
-        evaluations = 1  # there is nothing to stop for; a host may be slow to make batches, or fail to
-    asked = (evaluate_every, record_every)
-    evaluate_every = _arguments.interval(call, "evaluate_every", evaluate_every, -(-steps // evaluations))
-    record_every = _arguments.interval(call, "record_every", record_every, -(-steps // _MOST_RECORDS))
-    job = Job(
-        trial=trial,
-        points=points,
-        data=source,
-        of_data=of_data,
+    job = _asked.job(
+        call,
+        trial,
+        _grid.points(call, grid, name),
+        data,
         steps=steps,
         seeds=seeds,
-        key=_check.integer(call, "key", key),
-        shared_order=_arguments.order(call, order),
+        evaluate_on=evaluate_on,
         evaluate_every=evaluate_every,
+        test_on=test_on,
         record_every=record_every,
-        held_out=_arguments.held_out(call, trial, "evaluate_on", evaluate_on),
-        test=_arguments.held_out(call, trial, "test_on", test_on),
+        allocation=allocation,
+        horizon=horizon,
+        patience=patience,
+        blow_up=blow_up,
+        plan=plan,
+        mesh=mesh,
+        order=order,
+        key=key,
         name=name,
-        plan=parse_plan(call, plan),
-        mesh=_arguments.mesh(call, plan, mesh),
-        rule=_rule(allocation, horizon, points, steps, min(evaluate_every, steps), name, trial),
-        blow_up=_arguments.blow_up(call, blow_up),
-        patience=_patience(patience, evaluate_on),
-        keep=_keep(keep),
+        keep=keep,
     )
-    if on_chunk is not None and not callable(on_chunk):
-        raise _check.fail_type(call, "on_chunk", "a function of a sweep, or None", _check.describe(on_chunk))
-    _check.number(call, "checkpoint_seconds", checkpoint_seconds, low=0)
+    _asked.check_run(call, on_chunk, checkpoint_seconds)
+    asked = (evaluate_every, record_every)
+    result = run(call, job, asked, directory, checkpoint_seconds, progress, on_chunk)
+    _say_how_to_go_on(result, directory)
+    return result
+
+
+def run(
+    call: str,
+    job: Job,
+    asked: tuple[int | None, int | None],
+    directory: str | os.PathLike[str] | None,
+    checkpoint_seconds: float,
+    progress: bool,
+    on_chunk: Callable[[Sweep], object] | None,
+) -> Sweep:
+    """Trains a job, with a progress bar, a directory and a look at every chunk; see `sweep`.
+
+    Args:
+      call: The public function the user called.
+      job: What to train.
+      asked: Steps between evaluations and between records, where the user asked for some.
+      directory: Where to store, or None.
+      checkpoint_seconds: Seconds between checkpoints at least.
+      progress: Whether to show a progress bar.
+      on_chunk: Called after every chunk with what was measured so far.
+    """
     with contextlib.ExitStack() as stack:
         archive = None
         if directory is not None:
             archive = stack.enter_context(Archive(call, directory, float(checkpoint_seconds)))
             job = _with_intervals(job, asked, archive.intervals)
-        show = stack.enter_context(progress_bar(progress, steps, points, name))
+        show = stack.enter_context(progress_bar(progress, job.steps, job.points, job.name, call))
 
         def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
             show(progress)
@@ -312,7 +318,6 @@ def sweep(
             raise
         if directory is not None:
             result.save(directory)
-    _say_how_to_go_on(result, directory)
     return result
 
 
@@ -340,52 +345,6 @@ def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) ->
         else f"the same call with directory={os.fspath(directory)!r} goes on from there"
     )
     print(f"sweep: interrupted at step {step} of {sweep.steps}; {how}", file=sys.stderr)
-
-
-def _rule(
-    allocation: Any,
-    horizon: Any,
-    points: Sequence[Mapping[str, Any]],
-    steps: int,
-    every: int,
-    name: str,
-    trial: Trial,
-) -> Rule | None:
-    call = "sweep"
-    if horizon is not None:
-        values = [point.get(horizon) for point in points] if isinstance(horizon, str) else [None]
-        numeric = all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in values)
-        if not numeric or horizon in trial.static:
-            expected = "a hyperparameter of the grid that is a number at every point, or None"
-            raise _check.fail(call, "horizon", expected, repr(horizon))
-    if allocation is None:
-        return None
-    if not isinstance(allocation, Allocation):
-        expected = "`lrjax.successive_halving()`, another allocation, or None"
-        raise _check.fail_type(call, "allocation", expected, _check.describe(allocation))
-    names = list(dict.fromkeys(key for point in points for key in point))
-    columns = {key: results.as_column([point.get(key) for point in points]) for key in names}
-
-    def keep(step: int, losses: Any, alive: Any, history: Any) -> Any:
-        return allocation.keep(Standing(step, losses, alive, tuple(history), columns, name))
-
-    return Rule(allocation.rungs(steps, every), keep, horizon, repr(allocation))
-
-
-def _patience(patience: int | None, evaluate_on: Any) -> int | None:
-    if patience is None:
-        return None
-    if evaluate_on is None:
-        raise _check.fail("sweep", "patience", "None, since there is no `evaluate_on` to judge by", patience)
-    return _check.integer("sweep", "patience", patience, low=1)
-
-
-def _keep(keep: str | Sequence[str]) -> tuple[str, ...]:
-    names = (keep,) if isinstance(keep, str) else tuple(keep)
-    unknown = [name for name in names if name not in ("final", "best")]
-    if unknown:
-        raise _check.fail("sweep", "keep", "'final', 'best' or both", repr(unknown[0]))
-    return names
 
 
 def as_sweep(data: SweepData) -> Sweep:
