@@ -2,8 +2,9 @@
 
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
-from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
+from lrjax.answer._measured import absent, dropped_at, final_losses, held_out_values, interrupted, rungs
 from lrjax.answer._paired import within_noise
+from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
 from lrjax.answer._table import failures, mark, summary
@@ -11,9 +12,11 @@ from lrjax.answer._table import failures, mark, summary
 __all__ = [
     "REGIMES",
     "Answer",
+    "Parabola",
     "RangeAnswer",
     "Regime",
     "Rung",
+    "absent",
     "dropped_at",
     "failures",
     "final_losses",
@@ -22,6 +25,7 @@ __all__ = [
     "judge",
     "judge_range",
     "mark",
+    "parabola",
     "point_regime",
     "range_course",
     "regime",

@@ -10,8 +10,9 @@ import numpy as np
 
 from lrjax.answer import _warnings
 from lrjax.answer._interval import interval
-from lrjax.answer._measured import dropped_at, final_losses
+from lrjax.answer._measured import absent, dropped_at, final_losses
 from lrjax.answer._paired import within_noise
+from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
 from lrjax.results import SweepData
 
@@ -49,6 +50,8 @@ class Answer:
       indistinguishable: The points that the seeds do not tell from the best one, itself included, in the
         order of their scores: a paired test, one-sided, at 95 %. With one seed, the best one alone.
       regimes: str `[points, seeds]`, what each training curve shows: labels of `lrjax.answer.regime`.
+      parabola: What a parabola through the losses around the best rate says, a `Parabola`; None where there
+        are too few of them, or none opens upwards.
 
     References:
       Wortsman et al., *Small-scale proxies for large-scale Transformer training instabilities*,
@@ -79,6 +82,7 @@ class Answer:
     sensitivity: float
     indistinguishable: tuple[int, ...]
     regimes: np.ndarray
+    parabola: Parabola | None
 
 
 def judge(data: SweepData) -> Answer:
@@ -120,6 +124,7 @@ def judge(data: SweepData) -> Answer:
     labels = regimes(data)
     warnings = [
         *_warnings.interruption(data),
+        *_warnings.of_search(data),
         *_warnings.of_grid(rates, line, best, plateau),
         *_warnings.of_allocation(data, best),
         *_warnings.of_seeds(failed, ~unmeasured, np.isfinite(scores), len(alike), best),
@@ -145,6 +150,7 @@ def judge(data: SweepData) -> Answer:
         sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
         indistinguishable=alike,
         regimes=labels,
+        parabola=None if rates is None else parabola(rates[kept], losses[kept], among, margin),
     )
 
 
@@ -233,6 +239,7 @@ def _no_answer(
         sensitivity=float("nan"),
         indistinguishable=(),
         regimes=regimes(data),
+        parabola=None,
     )
 
 
@@ -300,7 +307,7 @@ def _recommendation(
         ", ".join(f"{name} = {_text(values[best])}" for name, values in data.points.items())
         or "the only point"
     )
-    seeds = data.diverged_at.shape[1]
+    seeds = int((~absent(data))[best].sum())
     text = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
     if plateau is not None and plateau[0] < plateau[1]:
         text += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
