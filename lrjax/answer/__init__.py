@@ -2,7 +2,7 @@
 
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
-from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
+from lrjax.answer._measured import dropped_at, final_losses, final_values, held_out_values, interrupted, rungs
 from lrjax.answer._paired import within_noise
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
@@ -17,6 +17,7 @@ __all__ = [
     "dropped_at",
     "failures",
     "final_losses",
+    "final_values",
     "held_out_values",
     "interrupted",
     "judge",
