@@ -1,6 +1,6 @@
 """Results for other programs: xarray, pandas, CSV, JSON, TensorBoard."""
 
-from lrjax.export._about import answer_json
+from lrjax.export._about import answer_json, points_json
 from lrjax.export._export import (
     ramp_to_csv,
     ramp_to_json,
@@ -16,6 +16,7 @@ from lrjax.export._tensorboard import to_tensorboard
 __all__ = [
     "Rows",
     "answer_json",
+    "points_json",
     "ramp_to_csv",
     "ramp_to_json",
     "ramp_to_pandas",

@@ -53,16 +53,39 @@ def attributes(data: SweepData, answer: Answer) -> dict[str, Any]:
     return {name: encodable(value) if isinstance(value, str) else value for name, value in known.items()}
 
 
-def sweep_json(data: SweepData, answer: Answer) -> dict[str, Any]:
-    """All that a sweep measured, and its answer, as strict JSON."""
+def points_json(data: SweepData) -> list[dict[str, Any]]:
+    """The points as strict JSON: the hyperparameters that each of them has.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      A dict for each point.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = [{"learning_rate": 0.01}, {"learning_rate": 0.03, "momentum": 0.5}]
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> lrjax.export.points_json(sweep)
+      [{'learning_rate': 0.01}, {'learning_rate': 0.03, 'momentum': 0.5}]
+    """
     absent = data.settings.get("absent", {})
-    points = [
-        {name: values[index] for name, values in data.points.items() if index not in absent.get(name, ())}
+    return [
+        {
+            name: strict(values[index])
+            for name, values in data.points.items()
+            if index not in absent.get(name, ())
+        }
         for index in range(len(data.diverged_at))
     ]
+
+
+def sweep_json(data: SweepData, answer: Answer) -> dict[str, Any]:
+    """All that a sweep measured, and its answer, as strict JSON."""
     found = {name: value for name, value in _fields(data).items() if name != "states"}
     found |= {
-        "points": points,
+        "points": points_json(data),
         "seeds": data.diverged_at.shape[1],
         "rungs": [{"step": step, "losses": losses, "kept": kept} for step, losses, kept in data.rungs],
     }

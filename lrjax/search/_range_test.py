@@ -177,7 +177,7 @@ def range_test(
     mesh: Mesh | None = None,
     order: Literal["per-seed", "shared"] = "per-seed",
     key: int = 0,
-    progress: bool = True,
+    progress: bool | Literal["bar", "lines"] = True,
 ) -> RangeTest:
     r"""Trains while the learning rate climbs, and suggests a rate from the losses.
 
@@ -208,7 +208,8 @@ def range_test(
       mesh: Devices to lay the seeds out over; see `lrjax.sweep`.
       order: "per-seed" for another order of the data for each seed, "shared" for one.
       key: The base of all random keys, an integer >= 0.
-      progress: Whether to show a progress bar.
+      progress: Whether to show how far it is on standard error: a bar on a terminal or in a notebook, else
+        lines as in a log; "bar" or "lines" for one of them in any case.
 
     Returns:
       A `RangeTest`.

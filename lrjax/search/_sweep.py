@@ -271,7 +271,7 @@ def sweep(
     keep: str | Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
-    progress: bool = True,
+    progress: bool | Literal["bar", "lines"] = True,
     on_chunk: Callable[[Sweep], object] | None = None,
 ) -> Sweep:
     """Trains every point of a grid with every seed, as one job.
@@ -319,7 +319,8 @@ def sweep(
         an earlier one was cut off, and trains only what is new if the grid, the seeds or the steps have
         grown. Needs the extra `lrjax[store]`. None for nowhere.
       checkpoint_seconds: Seconds between checkpoints at least, >= 0.
-      progress: Whether to show a progress bar.
+      progress: Whether to show how far it is on standard error: a bar on a terminal or in a notebook, else
+        lines as in a log; "bar" or "lines" for one of them in any case.
       on_chunk: Called after every chunk with what was measured so far, a `Sweep`.
 
     Returns:

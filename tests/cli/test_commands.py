@@ -7,138 +7,30 @@ import re
 import subprocess
 import sys
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import lrjax
-from lrjax import cli
+from lrjax.cli import _parser
+from lrjax.cli._main import parser
 from lrjax.engine import _program
-
-TASKS = """
-import jax
-import jax.numpy as jnp
-import numpy as np
-import lrjax
-
-X = np.linspace(-1, 1, 24)
-DATA = {"x": X, "y": 3 * X}
-
-
-def init(key):
-    return {"w": jnp.zeros(())}
-
-
-def loss(params, batch):
-    error = params["w"] * batch["x"] - batch["y"]
-    return jnp.mean(error**2), {"error": jnp.mean(jnp.abs(error))}
-
-
-def make(optimizer):
-    return lrjax.trial(init, loss, optimizer)
-
-
-def tiny():
-    return lrjax.tasks.Task(
-        make, lrjax.batches(DATA, batch_size=8), validation=DATA, test=DATA, steps=30, summary="a line"
-    )
-
-
-def random_start():
-    def loss(start, batch):
-        return jnp.mean(batch["x"] ** 2) * (1 + start**2), {"start": start}
-
-    trial = lrjax.trial(jax.random.normal, loss, lrjax.sgd)
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-own = lrjax.tasks.Task(
-    make(lambda learning_rate: lrjax.sgd(learning_rate)), lrjax.batches(DATA, batch_size=8), steps=10
-)
-number = 3
-
-
-def greedy():
-    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=25))
-
-
-def raw():
-    return lrjax.tasks.Task(make, DATA)
-
-
-def no_loss():
-    trial = lrjax.Trial(lambda key, h: jnp.zeros(()), lambda x, batch, h: ({"cost": x}, x))
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-def vector_loss():
-    trial = lrjax.trial(init, lambda params, batch: params["w"] * batch["x"], lrjax.sgd)
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-def ragged():
-    return lrjax.tasks.Task(make, lrjax.batches({"x": X, "y": X[1:]}, batch_size=8))
-
-
-def ragged_validation():
-    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=8), validation={"x": X, "y": X[1:]})
-
-
-def interrupted():
-    def f(step):
-        if step >= 20:
-            raise KeyboardInterrupt
-        return {"x": np.float32(1.0), "y": np.float32(2.0)}
-
-    return lrjax.tasks.Task(make, lrjax.from_function(f, on_device=False), steps=40)
-
-
-def interrupted_at_once():
-    raise KeyboardInterrupt
-"""
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A fresh working directory with a file of tasks."""
-    (tmp_path / "mine.py").write_text(TASKS)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    plt.close("all")
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs the command line: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+from lrjax.search import log_spaced
 
 
 def small_sweep(*more):
-    return ("sweep", "mine.py:tiny", "--learning-rate", "0.01,0.1", "--quiet", *more)
+    return ("sweep", "mine.py:tiny", "--learning-rate", "0.01,0.1", "--progress=none", *more)
 
 
 # What it prints and writes
 
 
 def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
-    code, out, err = call("find", "mine.py:tiny", "--directory", "out", "--quiet")
+    code, out, err = call("find", "mine.py:tiny", "--directory", "out", "--progress=none")
     assert code == 0
     assert err == ""
     sweep = lrjax.load(here / "out")
-    assert sweep.points["learning_rate"].tolist() == cli.log_spaced(1e-5, 1.0, 21)
+    assert sweep.points["learning_rate"].tolist() == log_spaced(1e-5, 1.0, 21)
     assert sweep.diverged_at.shape == (21, 3)
     assert sweep.steps == 30
     lines = out.splitlines()
@@ -162,7 +54,7 @@ def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
 def test_find_takes_range_points_seeds_steps_and_optimizer(call, here):
     arguments = ("--minimum", "0.01", "--maximum", "1", "--points", "3", "--seeds", "2", "--steps", "7")
     code, out, _ = call(
-        "find", "mine.py:tiny", *arguments, "--optimizer", "sgd", "--directory", "out", "--quiet"
+        "find", "mine.py:tiny", *arguments, "--optimizer", "sgd", "--directory", "out", "--progress=none"
     )
     assert code == 0
     sweep = lrjax.load(here / "out")
@@ -187,7 +79,7 @@ def test_sweep_of_a_range_and_another_hyperparameter(call, here):
         "2",
         "--directory",
         "out",
-        "--quiet",
+        "--progress=none",
     )
     assert code == 0
     sweep = lrjax.load(here / "out")
@@ -209,7 +101,7 @@ def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(cal
         "1e-4",
         "--seeds",
         "3",
-        "--quiet",
+        "--progress=none",
     )
     code, out, err = call(*command, "--set", "momentum=0.5")
     assert (code, err) == (0, "")
@@ -235,7 +127,7 @@ def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(cal
     [("0.1", [0.1]), ("1e-3,1e-2, .1", [0.001, 0.01, 0.1]), ("1:4:3", [1, 2, 4]), ("0.3,0.1", [0.3, 0.1])],
 )
 def test_forms_of_the_learning_rate(text, rates):
-    np.testing.assert_allclose(cli._rates(text), rates, rtol=1e-12)
+    np.testing.assert_allclose(_parser.rates(text), rates, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +145,7 @@ def test_forms_of_the_learning_rate(text, rates):
     ],
 )
 def test_forms_of_a_setting(text, value):
-    found = cli._value(text)
+    found = _parser.value(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -265,7 +157,17 @@ def test_the_default_directory_is_named_after_command_and_task(call, here):
 
 def test_the_key_changes_where_members_start(call, here):
     def starts(key):
-        arguments = ("--learning-rate", "0.01", "--steps", "3", "--seeds", "2", "--key", key, "--quiet")
+        arguments = (
+            "--learning-rate",
+            "0.01",
+            "--steps",
+            "3",
+            "--seeds",
+            "2",
+            "--key",
+            key,
+            "--progress=none",
+        )
         status, out, _ = call("sweep", "mine.py:random_start", *arguments)
         assert status == 0
         directory = re.search(r"^wrote .* in (\S+)$", out, re.MULTILINE)[1]
@@ -289,7 +191,7 @@ def test_a_rerun_prints_the_same(call, here):
 
 
 def test_a_task_with_its_own_optimizer(call):
-    code, out, err = call("sweep", "mine.py:own", "--learning-rate", "0.1,0.2", "--quiet")
+    code, out, err = call("sweep", "mine.py:own", "--learning-rate", "0.1,0.2", "--progress=none")
     assert code == 0
     assert out.splitlines()[:2] == [
         "mine.py:own",
@@ -321,9 +223,9 @@ def test_version(call):
 
 
 def commands():
-    parser = cli._parser()
-    (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return {(): parser, **{(name,): sub for name, sub in subparsers.choices.items()}}
+    whole = parser()
+    (subparsers,) = (a for a in whole._actions if isinstance(a, argparse._SubParsersAction))
+    return {(): whole, **{(name,): sub for name, sub in subparsers.choices.items()}}
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda c: c[0] if c else "lrjax")
@@ -336,9 +238,10 @@ def test_help_names_every_option_and_command(call, command):
             assert option in out
         assert action.help is not argparse.SUPPRESS
     if not command:
-        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "range-test", "tasks"}
-        assert all(name in out for name in ("find", "sweep", "range-test", "tasks"))
-    elif command != ("tasks",):
+        names = {name for (name,) in set(commands()) - {()}}
+        assert names == {"completion", "find", "range-test", "report", "sweep", "tasks"}
+        assert all(name in out for name in names)
+    elif command[0] in ("find", "sweep", "range-test"):
         assert "TASK" in out
         assert "exit codes" in out
 
@@ -356,7 +259,7 @@ def test_exit_code_1_when_every_rate_failed(call, here):
         "1e3,1e4",
         "--steps",
         "60",
-        "--quiet",
+        "--progress=none",
     )
     assert code == 1
     assert err == ""
@@ -365,7 +268,7 @@ def test_exit_code_1_when_every_rate_failed(call, here):
 
 
 def test_exit_code_130_after_an_interrupt_with_what_was_measured(call, here):
-    code, out, _ = call("sweep", "mine.py:interrupted", "--learning-rate", "0.01,0.1", "--quiet")
+    code, out, _ = call("sweep", "mine.py:interrupted", "--learning-rate", "0.01,0.1", "--progress=none")
     assert code == 130
     assert "warning: The sweep was interrupted; some members stand at step 20 of 40." in out
     assert out.splitlines()[-1].startswith("Use learning_rate = 0.1")
@@ -373,7 +276,7 @@ def test_exit_code_130_after_an_interrupt_with_what_was_measured(call, here):
 
 
 def test_exit_code_130_before_anything_was_measured(call):
-    code, _, err = call("sweep", "mine.py:interrupted_at_once", "--learning-rate", "0.1", "--quiet")
+    code, _, err = call("sweep", "mine.py:interrupted_at_once", "--learning-rate", "0.1", "--progress=none")
     assert (code, err) == (130, "lrjax: interrupted before anything was measured\n")
 
 
