@@ -4,7 +4,7 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
-from lrjax import answer, compat, plot, report, results, tasks
+from lrjax import answer, compat, export, plot, report, results, tasks
 from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
@@ -119,6 +119,7 @@ __all__ = [
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
+    "export",
     "find_learning_rate",
     "from_function",
     "get_learning_rate",

@@ -2,7 +2,15 @@
 
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
-from lrjax.answer._measured import absent, dropped_at, final_losses, held_out_values, interrupted, rungs
+from lrjax.answer._measured import (
+    absent,
+    dropped_at,
+    final_losses,
+    final_values,
+    held_out_values,
+    interrupted,
+    rungs,
+)
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
@@ -20,6 +28,7 @@ __all__ = [
     "dropped_at",
     "failures",
     "final_losses",
+    "final_values",
     "held_out_values",
     "interrupted",
     "judge",

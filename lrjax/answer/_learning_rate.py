@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lrjax._values import as_text, plain
 from lrjax.answer import _warnings
 from lrjax.answer._interval import interval
 from lrjax.answer._measured import absent, dropped_at, final_losses
@@ -135,7 +136,7 @@ def judge(data: SweepData) -> Answer:
     among = int(np.flatnonzero(kept == best)[0])
     return Answer(
         learning_rate=None if rates is None else float(rates[best]),
-        point={name: _item(values[best]) for name, values in data.points.items()},
+        point={name: plain(values[best]) for name, values in data.points.items()},
         index=best,
         score=float(scores[best]),
         judged_by=judged_by,
@@ -263,7 +264,7 @@ def _line(data: SweepData, best: int, rates: np.ndarray | None) -> np.ndarray:
     same = np.ones(len(rates), bool)
     for name, values in data.points.items():
         if name != data.name:
-            same &= np.array([_item(v) == _item(values[best]) for v in values])
+            same &= np.array([plain(v) == plain(values[best]) for v in values])
     chosen = np.flatnonzero(same)
     return chosen[np.argsort(rates[chosen], kind="stable")]
 
@@ -304,22 +305,13 @@ def _recommendation(
     edge: float | None,
 ) -> str:
     chosen = (
-        ", ".join(f"{name} = {_text(values[best])}" for name, values in data.points.items())
+        ", ".join(f"{name} = {as_text(values[best])}" for name, values in data.points.items())
         or "the only point"
     )
     seeds = int((~absent(data))[best].sum())
-    text = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
+    said = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
     if plateau is not None and plateau[0] < plateau[1]:
-        text += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
+        said += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
     if edge is not None:
-        text += f"; from {edge:.3g} on training fails"
-    return text + "."
-
-
-def _text(value: Any) -> str:
-    value = _item(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _item(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+        said += f"; from {edge:.3g} on training fails"
+    return said + "."

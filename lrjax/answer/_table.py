@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from lrjax._values import as_text
 from lrjax.answer._learning_rate import Answer
 from lrjax.answer._measured import absent, dropped_at, final_losses, held_out_values, rungs
 from lrjax.answer._regime import regimes_text
@@ -117,7 +116,7 @@ def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
     dropped = [f"dropped at step {at}"] if at >= 0 else []
     return [
         mark(data, answer, index),
-        *map(_point_cells(data, index), data.points),
+        *(as_text(values[index], digits=3) for values in data.points.values()),
         _range(final[index]),
         *others,
         regimes_text(answer.regimes[index]),
@@ -129,14 +128,6 @@ def _causes(causes: np.ndarray) -> str:
     """Why members diverged, in brackets; nothing for a loss, which is what one thinks of."""
     named = [cause for cause in ("gradient", "parameters", "blow-up") if cause in causes]
     return f" ({', '.join(named)})" if named else ""
-
-
-def _point_cells(data: SweepData, index: int) -> Any:
-    def cell(name: str) -> str:
-        value = data.points[name][index]
-        return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
-
-    return cell
 
 
 def _others(data: SweepData) -> list[str]:

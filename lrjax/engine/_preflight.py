@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrjax import _check
+from lrjax._values import name_of
 from lrjax.engine import _carry
 from lrjax.engine._points import Group
 from lrjax.trials import Trial
@@ -213,4 +214,6 @@ def _note_static(error: Exception, points: Group) -> None:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if hasattr(value, "dtype") else repr(value)
+    if hasattr(value, "dtype"):
+        return f"{value:g}"
+    return name_of(value) if callable(value) else repr(value)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -106,7 +106,7 @@ class Course:
     limits: Limits
     directory: str | os.PathLike[str] | None
     checkpoint_seconds: float
-    progress: bool
+    progress: bool | Literal["bar", "lines"]
     on_chunk: Callable[[Sweep], object] | None
     asked: dict[str, Any]
     stages: list[Sweep] = dataclasses.field(default_factory=list)
@@ -191,6 +191,8 @@ class Course:
             progress=False,
             **common,
         )
+        if (np.isnan(test.losses[:, -1]) & (test.diverged_at < 0)).any():
+            raise KeyboardInterrupt  # it was interrupted, and nothing that is a sweep is measured
         self.spent = test.cost
         if self.directory is not None:
             test.save(Path(self.directory) / "range-test")

@@ -45,7 +45,7 @@ def find_learning_rate(
     keep: str | Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
-    progress: bool = True,
+    progress: bool | Literal["bar", "lines"] = True,
     on_chunk: Callable[[Sweep], object] | None = None,
 ) -> Sweep:
     r"""Finds a learning rate: which ones are tried follows from what the others did.
@@ -88,7 +88,7 @@ def find_learning_rate(
       directory: Where to store the result and, while training, checkpoints: the same call goes on where an
         earlier one was cut off. Needs the extra `lrjax[store]`. None for nowhere.
       checkpoint_seconds: Seconds between checkpoints at least, >= 0.
-      progress: Whether to say what is tried, and to show progress bars.
+      progress: Whether to say on standard error what is tried, and how far it is; see `sweep`.
       on_chunk: Called after every chunk with what was measured so far, a `Sweep`.
 
     Returns:

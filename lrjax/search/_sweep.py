@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jax.sharding import Mesh
 
-from lrjax import plot, results
+from lrjax import export, plot, results
 from lrjax.answer import Answer, judge, summary
 from lrjax.engine import Archive, Job, Progress, train
 from lrjax.report import write_report
@@ -25,6 +25,8 @@ from lrjax.search._verify import Verification, verify
 from lrjax.trials import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
 _MOST_RECORDS = 2000
@@ -99,6 +101,101 @@ class Sweep(SweepData):
         """
         return write_report(self, self.answer, path, title=title, command=command)
 
+    def to_xarray(self, grid: bool | None = None) -> xr.Dataset:
+        """The sweep as an `xarray.Dataset`.
+
+        Its dimensions are `seed`, `step` (of the training metrics, `train_...`), `held_out_step` (of the
+        held-out ones, `held_out_...`), and one for each hyperparameter, with its values, where the points are
+        all combinations of some values; else `point`, with a coordinate for each hyperparameter. Numbers and
+        bools stay what they are, values of other or of several kinds are text. `diverged_at`, `stopped_at`,
+        `dropped_at`, `cause` and `leaf` say of each member or point where and why it ended early: -1 or "" if
+        it did not. The attributes are text and numbers: the answer, and as JSON text `settings` and `cost`.
+
+        Args:
+          grid: False for `point` in any case; True for a dimension for each hyperparameter or an error.
+
+        Returns:
+          The data set.
+
+        Raises:
+          ImportError: If xarray is not installed.
+          ValueError: If `grid` is true and the points are no full grid.
+        """
+        return export.to_xarray(self, self.answer, grid)
+
+    def to_pandas(self, rows: export.Rows = "records") -> pd.DataFrame:
+        """The sweep as a tidy `pandas.DataFrame`.
+
+        Each row has the point's and the seed's number, the hyperparameters, and `diverged_at`, `stopped_at`,
+        `cause` and `leaf`, which say where and why the member ended early: -1 or "" if it did not.
+
+        Args:
+          rows: "records" for a row for each step at which a member was measured, with its metrics (`train_`
+            or `held_out_` before their names; NaN where one was not measured, or the member no longer ran);
+            "members" for a row for each member, with each metric's last value (`..._final`) and that where
+            the loss of its kind was lowest (`..._best`), `final_loss` (what the answer compares),
+            `failed`, `regime`, `dropped_at`, and metrics on the test data.
+
+        Returns:
+          The frame.
+
+        Raises:
+          ImportError: If pandas is not installed.
+          ValueError: If `rows` is neither.
+        """
+        return export.to_pandas(self, self.answer, rows)
+
+    def to_csv(self, path: str | os.PathLike[str], rows: export.Rows = "records") -> Path:
+        """Writes the table of `to_pandas` as CSV; needs no pandas.
+
+        Args:
+          path: The file; its directory is made if it is not there, and what was there is replaced.
+          rows: See `to_pandas`.
+
+        Returns:
+          The file's path.
+
+        Raises:
+          IsADirectoryError: If `path` is a directory.
+          OSError: If the file cannot be written.
+          ValueError: If `rows` is neither.
+        """
+        return export.to_csv(self, self.answer, path, rows)
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Writes everything that was measured, and the answer, as strict JSON: null for what is not finite.
+
+        Args:
+          path: The file; its directory is made if it is not there, and what was there is replaced.
+
+        Returns:
+          The file's path.
+
+        Raises:
+          IsADirectoryError: If `path` is a directory.
+          OSError: If the file cannot be written.
+        """
+        return export.to_json(self, self.answer, path)
+
+    def to_tensorboard(self, directory: str | os.PathLike[str]) -> Path:
+        """Writes a log directory of TensorBoard: a run for each member, and the table of its HParams tab.
+
+        A run holds the metrics as long as the member trained, what it ended with (`final/...`), and as text
+        how it ended. Seeds of one point are a group.
+
+        Args:
+          directory: A new directory, an empty one, or that of an earlier export, which is replaced.
+
+        Returns:
+          The directory's path.
+
+        Raises:
+          ImportError: If tensorboardX is not installed.
+          FileExistsError: If the directory holds anything else.
+          OSError: If it cannot be written.
+        """
+        return export.to_tensorboard(self, self.answer, directory)
+
     def verify(
         self, trial: Trial, data: Any, members: int | Sequence[tuple[int, int]] = 3, steps: int | None = None
     ) -> Verification:
@@ -172,7 +269,7 @@ def sweep(
     keep: str | Sequence[str] = (),
     directory: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
-    progress: bool = True,
+    progress: bool | Literal["bar", "lines"] = True,
     on_chunk: Callable[[Sweep], object] | None = None,
 ) -> Sweep:
     """Trains every point of a grid with every seed, as one job.
@@ -220,7 +317,8 @@ def sweep(
         an earlier one was cut off, and trains only what is new if the grid, the seeds or the steps have
         grown. Needs the extra `lrjax[store]`. None for nowhere.
       checkpoint_seconds: Seconds between checkpoints at least, >= 0.
-      progress: Whether to show a progress bar.
+      progress: Whether to show how far it is on standard error: a bar on a terminal or in a notebook, else
+        lines as in a log; "bar" or "lines" for one of them in any case.
       on_chunk: Called after every chunk with what was measured so far, a `Sweep`.
 
     Returns:
@@ -283,7 +381,7 @@ def run(
     asked: tuple[int | None, int | None],
     directory: str | os.PathLike[str] | None,
     checkpoint_seconds: float,
-    progress: bool,
+    progress: bool | Literal["bar", "lines"],
     on_chunk: Callable[[Sweep], object] | None,
 ) -> Sweep:
     """Trains a job, with a progress bar, a directory and a look at every chunk; see `sweep`.
@@ -294,7 +392,7 @@ def run(
       asked: Steps between evaluations and between records, where the user asked for some.
       directory: Where to store, or None.
       checkpoint_seconds: Seconds between checkpoints at least.
-      progress: Whether to show a progress bar.
+      progress: Whether to show how far it is.
       on_chunk: Called after every chunk with what was measured so far.
     """
     with contextlib.ExitStack() as stack:
