@@ -29,7 +29,7 @@ def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
     assert code == 0
     assert err == ""
     sweep = lrjax.load(here / "out")
-    assert {1e-5, 1.0} <= set(sweep.points["learning_rate"].tolist())
+    assert {6.31e-6, 1.0} <= set(sweep.points["learning_rate"].tolist())
     assert sweep.steps == 30
     lines = out.splitlines()
     assert lines[0] == "mine.py:tiny: a line"
