@@ -1,5 +1,6 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
+from lrjax.answer._autopsy import Autopsy
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
 from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
@@ -11,6 +12,7 @@ from lrjax.answer._table import failures, mark, summary
 __all__ = [
     "REGIMES",
     "Answer",
+    "Autopsy",
     "RangeAnswer",
     "Regime",
     "Rung",

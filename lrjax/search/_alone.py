@@ -318,6 +318,7 @@ class Run:
     Attributes:
       arrays: Its state.
       rows: Its metrics, one row a step.
+      loss: Which of them is the loss.
       seen: What else its last step gave.
       diverged_at: The first step that met or made a number that is not finite, or at which its loss had been
         blown up for long; -1 before that.
@@ -328,13 +329,13 @@ class Run:
         self.rows: list[np.ndarray] = []
         self.seen: list[Any] = []
         self.diverged_at = -1
-        self._loss, self._blow_up = loss, blow_up
+        self.loss, self._blow_up = loss, blow_up
         self._lowest, self._over = np.inf, 0
 
     def enter(self, metrics: np.ndarray, good: bool) -> None:
         """Takes down a step; `good` says whether the state after it is finite."""
         self.rows.append(metrics)
-        loss, first = float(metrics[self._loss]), float(self.rows[0][self._loss])
+        loss, first = float(metrics[self.loss]), float(self.rows[0][self.loss])
         self._lowest = min(self._lowest, loss)
         yardstick = max(abs(first), first - self._lowest)
         over = self._blow_up is not None and yardstick > 0 and loss > first + self._blow_up * yardstick

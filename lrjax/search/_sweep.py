@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from jax.sharding import Mesh
 
 from lrjax import _check, plot, results
-from lrjax.answer import Answer, judge, summary
+from lrjax.answer import Answer, Autopsy, judge, summary
 from lrjax.engine import Archive, Job, Progress, Rule, parse_plan, train
 from lrjax.report import write_report
 from lrjax.results import Plan, SweepData
 from lrjax.search import _arguments, _grid
 from lrjax.search._allocation import Allocation
+from lrjax.search._autopsy import autopsy
 from lrjax.search._guards import Standing
 from lrjax.search._progress import progress_bar
 from lrjax.search._verify import Verification, verify
@@ -138,6 +139,42 @@ class Sweep(SweepData):
           True
         """
         return verify(self, trial, data, _arguments.names_of_data(data), members, steps)
+
+    def autopsy(
+        self, trial: Trial, data: Any, *, point: int | None = None, seed: int | None = None, before: int = 20
+    ) -> Autopsy:
+        """Trains a member that diverged again, alone, and says what went bad first, and what came before it.
+
+        Its key, its data and their order are those of the sweep, and its curve is compared with the sweep's.
+        Norms of the gradient need a trial that marks it, as those of `lrjax.trial` do; see
+        `lrjax.trials.named_gradient`. Norms of updates are those of what a step changed the weights by. The
+        weights are the leaves under the state's `params`, or those of which the gradient is marked; in any
+        other state all its numbers.
+
+        Args:
+          trial: The trial that was swept.
+          data: The data it was trained on, or the function that gave them.
+          point: The point's index; None for the one with the smallest rate of those that diverged.
+          seed: The seed's index; None for the first that diverged.
+          before: How many steps before the first bad one are recorded, >= 1.
+
+        Returns:
+          An `lrjax.answer.Autopsy`; its `summary()` says in plain words what happened and what to try.
+
+        Raises:
+          TypeError: If an argument is of the wrong kind, or the trial cannot be trained on the data.
+          ValueError: If the member, or no member at all, diverged; if a number is out of its range; if the
+            trial measures something else; of a member whose schedule's length an older file does not tell.
+
+        Example:
+          >>> import lrjax
+          >>> task = lrjax.tasks.load("quadratic-deep")
+          >>> run, grid = task.trial(lrjax.sgd), {"learning_rate": [0.01, 1.0]}
+          >>> sweep = lrjax.sweep(run, grid, task.data, steps=60, progress=False)
+          >>> print(sweep.autopsy(run, task.data).summary().splitlines()[0])
+          Step 10: the loss became inf.
+        """
+        return autopsy(self, trial, data, _arguments.names_of_data(data), point, seed, before)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Stores the result in a directory as npz and JSON; `lrjax.load` reads it back.
