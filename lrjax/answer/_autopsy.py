@@ -223,10 +223,14 @@ def _updates(ratios: np.ndarray) -> str:
     large = _large(ratios)
     counted = large or len(ratios)
     typical = float(np.median(ratios[-counted:]))
-    when = "In the step before" if counted == 1 else f"In each of the {counted} steps before (median)"
+    when, median = f"In the {counted} steps before,", " (median)"
+    if counted == 1:
+        when, median = "In the step before,", ""
     if not np.isfinite(typical):
-        return f"{when} the weights were 0, so that no update is small against them."
-    return f"{when} the update was {_share(typical)} the weights{'; 0.1 % is usual' if large else ''}."
+        return f"{when} the weights were 0: no update is small against them."
+    return (
+        f"{when} the update was {_share(typical)} the weights{median}{'; 0.1 % is usual' if large else ''}."
+    )
 
 
 def _large(ratios: np.ndarray) -> int:

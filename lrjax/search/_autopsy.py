@@ -131,11 +131,11 @@ def _watched_step(member: Member) -> _alone.Step:
 
 
 def _size(x: jax.Array) -> jax.Array:
-    """The largest magnitude of a leaf (NaN if one is), and the norm as a multiple: neither overflows."""
+    """The largest magnitude of a leaf (NaN if one is), a unit, and the norm in units: none overflows."""
     x = _tree.wide(x)
     largest = jnp.max(jnp.abs(x), initial=0)
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    return jnp.stack([largest, _tree.norm(x / unit)])
+    unit = _tree.unit_for(largest)
+    return jnp.stack([largest, unit, jnp.sqrt(jnp.sum(_tree.square(x / unit)))])
 
 
 def _weights(member: Member, gradients: Sequence[str]) -> dict[str, str]:
@@ -273,8 +273,8 @@ def _norms(
     tables: dict[str, np.ndarray] = {}
     for name in seen[-1].sizes:
         if name.startswith(kind):
-            largest, multiple = np.array([each.sizes[name] for each in seen], float).T
-            norms = np.where(np.isfinite(largest), largest * multiple, largest)
+            largest, unit, norm = np.array([each.sizes[name] for each in seen], float).T
+            norms = np.where(np.isfinite(largest), unit * norm, largest)
             tables[_leaf(relative(name.removeprefix(kind)))] = factor * norms
     return tables
 
