@@ -298,7 +298,7 @@ def _cures(autopsy: Autopsy) -> str:
     usual = _usual_before_a_spike(autopsy)
     if usual is not None:
         others = [rate, *(["a warmup"] if early else [])]
-        return f"Try to clip the gradient's norm to {usual:.2g}, as it was before; or {' or '.join(others)}."
+        return f"Try to clip the gradient's norm to {usual:.3g}, as it was before; or {' or '.join(others)}."
     others = [rate, *(["a warmup (it failed early)"] if early else [])]
     return f"Try {', '.join(others)}, or gradients clipped by their norm."
 

@@ -77,7 +77,8 @@ def _chosen(sweep: SweepData, point: int | None, seed: int | None) -> Who:
         expected = f"of a member that diverged: (point, seed) = {shown}"
         got = " and ".join(f"{name} {value}" for name, value in given.items())
         raise _check.fail("autopsy", next(iter(given)), expected, f"{got}, which did not")
-    known = [who for who in able if who not in _alone.undetermined(sweep)]
+    unknown = _alone.undetermined(sweep)
+    known = [who for who in able if who not in unknown]
     if not known:
         _alone.check_determined("autopsy", "point", sweep, able[0])
     rates = _rates(sweep)

@@ -259,6 +259,19 @@ def test_what_goes_bad_first(first):
     assert found.steps.tolist() == list(range(step + 1))
 
 
+def test_a_gradient_that_overflows_in_half_precision():
+    def loss(params, batch):  # in float32, the gradient in float16
+        return 50 * jnp.sum(params["w"].astype(jnp.float32) ** 2)
+
+    trial = lrjax.trial(lambda key: {"w": jnp.ones(1, jnp.float16)}, loss, lrjax.sgd)
+    found = trained(trial, {"learning_rate": [0.1]}, steps=8, blow_up=None).autopsy(trial, ZEROS)
+    # Weights are 1, -9, 81, -729: of the last the slope is 72,900, and float16 ends at 65,504.
+    assert (found.step, found.first, found.leaf, found.kind) == (3, "gradient", "w", "inf")
+    np.testing.assert_allclose(found.weight_norms, [1, 9, 81, 729], rtol=2e-3)
+    np.testing.assert_allclose(found.gradient_norms[:3], [100, 900, 8100], rtol=2e-3)
+    np.testing.assert_allclose(found.update_norms[:3], [10, 90, 810], rtol=2e-3)
+
+
 def test_what_an_optimizer_remembers_goes_with_its_update():
     trial = sloped(ascending(2e38), momentum)  # 2e38, then 0.9 times that and 2e38
     found = trained(trial, {"learning_rate": [1e-30]}, steps=8).autopsy(trial, ZEROS)
