@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -54,7 +55,8 @@ def autopsy(
 
     def attempt(alone: Alone) -> tuple[int, Autopsy]:
         found = _opened(sweep, who, alone, before)
-        return found.departs_at, found
+        agrees = found.departs_at < 0 and found.step >= 0
+        return -1 if agrees else max(found.departs_at, 0), found
 
     with _alone.pinned():
         readings = _alone.readings(call, sweep, trial, data, of_data, _watched_step)
@@ -145,7 +147,7 @@ def _weights(member: Member, gradients: Sequence[str]) -> dict[str, str]:
     They are under `params`, or where the leaves of the marked gradient are; else any number may be one.
     """
     paths = [path for path in member.frame.array_paths if path not in member.frame.unset]
-    slopes = [name.removeprefix("gradient") for name in gradients]
+    slopes = sorted(name.removeprefix("gradient") for name in gradients)
     roots = [root for root in _ROOTS if any(_is_under(path, root) for path in paths)]
     if not roots and slopes and slopes[0]:
         ends = [path.removesuffix(slopes[0]) for path in paths if path.endswith(slopes[0])]
@@ -212,9 +214,9 @@ def _opened(sweep: SweepData, who: Who, alone: Alone, before: int) -> Autopsy:
         steps=steps,
         losses=losses[steps],
         learning_rates=rates,
-        gradient_norms=_together(gradients) if gradients else None,
-        update_norms=_together(updates),
-        weight_norms=_together(sizes),
+        gradient_norms=_together(gradients, len(steps)) if gradients else None,
+        update_norms=_together(updates, len(steps)),
+        weight_norms=_together(sizes, len(steps)),
         leaf_gradient_norms=gradients,
         leaf_update_norms=updates,
         leaf_weight_norms=sizes,
@@ -280,9 +282,9 @@ def _norms(
     return tables
 
 
-def _together(norms: Mapping[str, np.ndarray]) -> np.ndarray:
+def _together(norms: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """The norm of all leaves together."""
-    return np.sqrt(np.sum([values**2 for values in norms.values()], axis=0))
+    return functools.reduce(np.hypot, norms.values(), np.zeros(count))
 
 
 def _departure(sweep: SweepData, who: Who, losses: np.ndarray) -> tuple[int, float]:

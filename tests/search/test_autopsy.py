@@ -415,6 +415,30 @@ def test_a_rate_beside_another_hyperparameter():
     assert sweep.autopsy(trial, ZEROS, point=0).trained == pytest.approx(0.3)
 
 
+def test_an_older_file_does_not_tell_none_from_what_a_point_does_not_have():
+    def optimizer(learning_rate, momentum=0.5):
+        return lrjax.sgd(learning_rate, momentum)
+
+    trial = quadratic(optimizer)
+    for momentum in ({"momentum": None}, {}):
+        grid = [{"learning_rate": 0.1, "momentum": 0.1}, {"learning_rate": 4.0, **momentum}]
+        sweep = trained(trial, grid, blow_up=None)
+        old = {name: value for name, value in sweep.settings.items() if name != "absent"}
+        found = dataclasses.replace(sweep, settings=old).autopsy(trial, ZEROS)
+        assert (found.departs_at, found.step) == (-1, sweep.diverged_at[1, 0])
+
+
+def test_a_state_without_weights():
+    def update(count, batch, hyperparams):
+        return {"loss": hyperparams["rate"] / jnp.where(count < 3, 1.0, 0.0)}, count + 1
+
+    trial = lrjax.Trial(lambda key, hyperparams: jnp.int32(0), update)
+    found = trained(trial, {"rate": [1.0]}, steps=6, name="rate").autopsy(trial, ZEROS)
+    assert (found.step, found.first, found.kind) == (3, "loss", "inf")
+    np.testing.assert_array_equal(found.update_norms, 0)
+    assert "the rate is hardly to blame" in found.summary()
+
+
 # Wrong arguments
 
 
