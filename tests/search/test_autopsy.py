@@ -156,12 +156,12 @@ def test_a_member_has_its_own_seed_s_batches(seed):
     np.testing.assert_allclose(found.weight_norms[:-1], weights[bad - 6 : bad], rtol=1e-3)
 
 
-STAGED = [0.01, 0.05, 3.0]
+STAGED = [0.01, 0.05, 3.0, 1e6]
 FULL = 64
 
 
 def staged(**options):
-    """Schedules are completed at step 8, where all go on, and at step 64, which the last does not reach."""
+    """Schedules end at step 8, which the last point does not reach, and at 64, which the third does not."""
 
     def optimizer(learning_rate, length):
         return lrjax.sgd(lrjax.cosine_decay_schedule(learning_rate, length))
@@ -173,21 +173,24 @@ def staged(**options):
     return trained(trial, grid, DATA, FULL, allocation=allocation, horizon="length", **options), trial
 
 
-def assert_of_the_second_stage(sweep, trial):
-    found = sweep.autopsy(trial, DATA, before=5)
-    assert (found.point, found.departs_at, found.diverged_at) == (2, -1, found.step)
-    rates = 3.0 * 0.5 * (1 + np.cos(np.pi * np.arange(FULL) / FULL))
-    losses, gradients, _ = np.transpose([*regressed(trial, 0, rates, length=FULL)])
-    bad = int(np.flatnonzero(10 * losses > LARGEST)[0])  # the sum of ten squares overflows, not their mean
-    assert 8 < bad == found.step
-    np.testing.assert_allclose(found.learning_rates, rates[bad - 5 : bad + 1], rtol=1e-5)
-    np.testing.assert_allclose(found.gradient_norms[:-1], gradients[bad - 5 : bad], rtol=1e-3)
+def assert_of_its_stage(sweep, trial, point, horizon, after):
+    found = sweep.autopsy(trial, DATA, point=point, before=5)
+    assert (found.point, found.departs_at, found.diverged_at) == (point, -1, found.step)
+    rates = STAGED[point] * 0.5 * (1 + np.cos(np.pi * np.arange(horizon) / horizon))
+    losses, gradients, _ = np.transpose([*regressed(trial, 0, rates, length=horizon)])
+    bad = int(np.flatnonzero(10 * losses > LARGEST)[0])
+    assert after < bad == found.step
+    begin = max(0, bad - 5)
+    np.testing.assert_allclose(found.learning_rates, rates[begin : bad + 1], rtol=1e-5)
+    np.testing.assert_allclose(found.gradient_norms[:-1], gradients[begin:bad], rtol=1e-3)
     assert f"the rate was then {rates[bad]:.3g}" in found.summary()
 
 
 @pytest.mark.slow
 def test_a_horizon_is_that_of_the_stage_in_which_a_member_diverged():
-    assert_of_the_second_stage(*staged())
+    sweep, trial = staged()
+    assert_of_its_stage(sweep, trial, point=3, horizon=8, after=0)
+    assert_of_its_stage(sweep, trial, point=2, horizon=FULL, after=8)
 
 
 @pytest.mark.slow
@@ -199,8 +202,8 @@ def test_a_sweep_that_was_cut_off_goes_on_and_is_opened(tmp_path):
     staged(directory=tmp_path, checkpoint_seconds=0, on_chunk=cut)
     sweep, trial = staged(directory=tmp_path)
     assert sweep.cost.member_steps_reused > 0
-    assert_of_the_second_stage(sweep, trial)
-    assert_of_the_second_stage(lrjax.load(tmp_path), trial)
+    assert_of_its_stage(sweep, trial, point=2, horizon=FULL, after=8)
+    assert_of_its_stage(lrjax.load(tmp_path), trial, point=3, horizon=8, after=0)
 
 
 # What went bad first, and where
