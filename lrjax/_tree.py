@@ -103,9 +103,19 @@ def norm(tree: Any) -> jax.Array:
     if not leaves:
         return jnp.zeros((), jnp.float32)
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in leaves]))
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    unit = unit_for(largest)
     total = jnp.stack([jnp.sum(square(x / unit)) for x in leaves]).sum()
     return unit * jnp.sqrt(total)
+
+
+def unit_for(largest: jax.Array) -> jax.Array:
+    """A divisor of numbers up to `largest` whose squares are to be summed without overflow.
+
+    Near the end of the range it is less than the largest: compilers divide by multiplying with the inverse,
+    which would be subnormal there, and is flushed to zero.
+    """
+    most = float(jnp.finfo(largest.dtype).max) ** 0.75
+    return jnp.where((largest > 0) & jnp.isfinite(largest), jnp.minimum(largest, most), 1)
 
 
 def _is_half(dtype: Any) -> bool:

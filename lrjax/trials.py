@@ -20,7 +20,7 @@ from lrjax._types import Metrics, OptState, Params
 from lrjax.learning_rate import get_learning_rates
 from lrjax.transform import apply_updates, with_extra_args_support
 
-GRADIENT = "lrjax.gradient"  # what the names of marked gradients begin with
+MARK = "lrjax."  # what the names of marked values begin with
 
 
 class Trial(NamedTuple):
@@ -173,6 +173,7 @@ def trial(
             value_fn=lambda params: objective(params)[0],
             grad_norm=_tree.norm(grad),
         )
+        updates = _named("update", updates)
         params = apply_updates(state.params, updates)
         rates = list(get_learning_rates(opt_state).values())
         rate = {"learning_rate": rates[0]} if len(rates) == 1 else {}
@@ -205,8 +206,13 @@ def named_gradient(grad: Any) -> Any:
       >>> jax.grad(lambda x: lrjax.trials.named_gradient(x) ** 2)(3.0).item()
       6.0
     """
+    return _named("gradient", grad)
+
+
+def _named(kind: str, tree: Any) -> Any:
+    """The tree itself, each leaf marked with what it is and where it stands."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, g: checkpoint_name(g, GRADIENT + jax.tree_util.keystr(path)), grad
+        lambda path, x: checkpoint_name(x, MARK + kind + jax.tree_util.keystr(path)), tree
     )
 
 

@@ -1,5 +1,6 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
+from lrjax.answer._autopsy import Autopsy
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
 from lrjax.answer._measured import (
@@ -20,6 +21,7 @@ from lrjax.answer._table import failures, mark, summary
 __all__ = [
     "REGIMES",
     "Answer",
+    "Autopsy",
     "Parabola",
     "RangeAnswer",
     "Regime",

@@ -29,7 +29,8 @@ from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
 from lrjax.search._range_test import range_test
 from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
-from lrjax.search._sweep import Sweep, as_sweep, run
+from lrjax.search._result import Sweep, as_sweep
+from lrjax.search._run import run
 from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of

@@ -13,7 +13,7 @@ from lrjax import _check
 from lrjax.results import Plan
 from lrjax.search import _arguments, _grid
 from lrjax.search._course import Course, Limits
-from lrjax.search._sweep import Sweep
+from lrjax.search._result import Sweep
 from lrjax.trials import Trial
 
 _EVALUATIONS = 16  # so that a quarter of the steps is among them

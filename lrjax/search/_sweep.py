@@ -1,249 +1,25 @@
-"""The sweep: many hyperparameters, many seeds, one program; and what comes of it."""
+"""The sweep: many hyperparameters, many seeds, one program."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jax.sharding import Mesh
 
-from lrjax import export, plot, results
-from lrjax.answer import Answer, judge, summary
-from lrjax.engine import Archive, Job, Progress, train
-from lrjax.report import write_report
-from lrjax.results import Plan, SweepData
-from lrjax.search import _arguments, _asked, _grid
+from lrjax.results import Plan
+from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation
-from lrjax.search._progress import progress_bar
-from lrjax.search._verify import Verification, verify
 from lrjax.trials import Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-    from matplotlib.axes import Axes
-
-_MOST_RECORDS = 2000
-_EVALUATIONS = 20
-_EVALUATIONS_TO_ALLOCATE = 16  # so that the quarters and sixteenths of the steps are among them
+    pass
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sweep(SweepData):
-    """What a sweep measured, and what it means; made by `sweep` or `lrjax.load`.
-
-    Its arrays are those of `lrjax.results.SweepData`: `points`, `metrics`, `recorded_steps`,
-    `held_out`, `held_out_steps`, `test`, `diverged_at`, `stopped_at`, `cost`, `plan`.
-
-    Example:
-      >>> import numpy as np, lrjax
-      >>> def loss(x, batch):
-      ...     return (x - batch.mean()) ** 2
-      >>> run = lrjax.trial(lambda key: np.float32(1.0), loss, lrjax.sgd)
-      >>> data = lrjax.batches(np.zeros(4), batch_size=4)
-      >>> sweep = lrjax.sweep(run, {"learning_rate": [0.01, 0.1]}, data, steps=20, progress=False)
-      >>> sweep.metrics["loss"].shape, sweep.answer.learning_rate
-      ((2, 1, 20), 0.1)
-    """
-
-    @functools.cached_property
-    def answer(self) -> Answer:
-        """Which learning rate, how wide the plateau is, where training diverges, what to mend."""
-        return judge(self)
-
-    def summary(self) -> str:
-        """A table of all points and the answer below it."""
-        return summary(self, self.answer)
-
-    def plot(self, ax: Axes | None = None, kind: str | None = None) -> Axes:
-        """Draws the sweep: loss against learning rate, training curves, or what suits it else.
-
-        Args:
-          ax: Where to draw one picture; None makes a figure.
-          kind: "basin" (loss against rate), "curves", "heat map" (of two hyperparameters), "brackets" (how
-            far an allocation trained each point) or "ledger" (what it cost); None for all that suit the
-            sweep, or, if `ax` is given, for the first of them.
-
-        Returns:
-          The picture's `Axes`, of a figure with several the first's; the whole figure is its `figure`.
-
-        Raises:
-          ImportError: If matplotlib is not installed.
-          ValueError: If `kind` is none of these, or the sweep is not one that it shows.
-        """
-        return plot.draw(self, self.answer, ax, kind)
-
-    def report(
-        self, path: str | os.PathLike[str], *, title: str | None = None, command: str | None = None
-    ) -> Path:
-        """Writes one HTML file with the answer, charts, every point, and how the sweep was made.
-
-        It opens in any browser, without a network.
-
-        Args:
-          path: The file; its directory is made if it is not there, and what was there is replaced.
-          title: The page's heading; None for "Learning-rate sweep".
-          command: How the sweep was started, to be shown at the end; None to leave that out.
-
-        Returns:
-          The file's path.
-
-        Raises:
-          ImportError: If plotly is not installed.
-          IsADirectoryError: If `path` is a directory.
-          OSError: If the file cannot be written.
-        """
-        return write_report(self, self.answer, path, title=title, command=command)
-
-    def to_xarray(self, grid: bool | None = None) -> xr.Dataset:
-        """The sweep as an `xarray.Dataset`.
-
-        Its dimensions are `seed`, `step` (of the training metrics, `train_...`), `held_out_step` (of the
-        held-out ones, `held_out_...`), and one for each hyperparameter, with its values, where the points are
-        all combinations of some values; else `point`, with a coordinate for each hyperparameter. Numbers and
-        bools stay what they are, values of other or of several kinds are text. `diverged_at`, `stopped_at`,
-        `dropped_at`, `cause` and `leaf` say of each member or point where and why it ended early: -1 or "" if
-        it did not. The attributes are text and numbers: the answer, and as JSON text `settings` and `cost`.
-
-        Args:
-          grid: False for `point` in any case; True for a dimension for each hyperparameter or an error.
-
-        Returns:
-          The data set.
-
-        Raises:
-          ImportError: If xarray is not installed.
-          ValueError: If `grid` is true and the points are no full grid.
-        """
-        return export.to_xarray(self, self.answer, grid)
-
-    def to_pandas(self, rows: export.Rows = "records") -> pd.DataFrame:
-        """The sweep as a tidy `pandas.DataFrame`.
-
-        Each row has the point's and the seed's number, the hyperparameters, and `diverged_at`, `stopped_at`,
-        `cause` and `leaf`, which say where and why the member ended early: -1 or "" if it did not.
-
-        Args:
-          rows: "records" for a row for each step at which a member was measured, with its metrics (`train_`
-            or `held_out_` before their names; NaN where one was not measured, or the member no longer ran);
-            "members" for a row for each member, with each metric's last value (`..._final`) and that where
-            the loss of its kind was lowest (`..._best`), `final_loss` (what the answer compares),
-            `failed`, `regime`, `dropped_at`, and metrics on the test data.
-
-        Returns:
-          The frame.
-
-        Raises:
-          ImportError: If pandas is not installed.
-          ValueError: If `rows` is neither.
-        """
-        return export.to_pandas(self, self.answer, rows)
-
-    def to_csv(self, path: str | os.PathLike[str], rows: export.Rows = "records") -> Path:
-        """Writes the table of `to_pandas` as CSV; needs no pandas.
-
-        Args:
-          path: The file; its directory is made if it is not there, and what was there is replaced.
-          rows: See `to_pandas`.
-
-        Returns:
-          The file's path.
-
-        Raises:
-          IsADirectoryError: If `path` is a directory.
-          OSError: If the file cannot be written.
-          ValueError: If `rows` is neither.
-        """
-        return export.to_csv(self, self.answer, path, rows)
-
-    def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Writes everything that was measured, and the answer, as strict JSON: null for what is not finite.
-
-        Args:
-          path: The file; its directory is made if it is not there, and what was there is replaced.
-
-        Returns:
-          The file's path.
-
-        Raises:
-          IsADirectoryError: If `path` is a directory.
-          OSError: If the file cannot be written.
-        """
-        return export.to_json(self, self.answer, path)
-
-    def to_tensorboard(self, directory: str | os.PathLike[str]) -> Path:
-        """Writes a log directory of TensorBoard: a run for each member, and the table of its HParams tab.
-
-        A run holds the metrics as long as the member trained, what it ended with (`final/...`), and as text
-        how it ended. Seeds of one point are a group.
-
-        Args:
-          directory: A new directory, an empty one, or that of an earlier export, which is replaced.
-
-        Returns:
-          The directory's path.
-
-        Raises:
-          ImportError: If tensorboardX is not installed.
-          FileExistsError: If the directory holds anything else.
-          OSError: If it cannot be written.
-        """
-        return export.to_tensorboard(self, self.answer, directory)
-
-    def verify(
-        self, trial: Trial, data: Any, members: int | Sequence[tuple[int, int]] = 3, steps: int | None = None
-    ) -> Verification:
-        """Trains some members again, each alone in a plain loop, and compares their training metrics.
-
-        Over the first 50 steps a member's metrics must be within 1e-5 of what they are alone, relative to
-        the largest value until then. Later, and wherever rounding alone carries further than that, ten
-        times as much is allowed as twins of the member differ from it by then, which are moved by one unit
-        in the last place before every step. A metric other than the loss may jump, as an accuracy does, and
-        must be out three records in a row. A member that diverged is compared until then, and must diverge
-        alone at the same step, give or take one and what its twins give or take.
-
-        Args:
-          trial: The trial that was swept.
-          data: The data it was trained on, or the function that gave them.
-          members: How many members, >= 1, spread over the rates, the best point among them; or which: pairs
-            of a point's and a seed's index.
-          steps: How many of their steps, >= 1; None for all.
-
-        Returns:
-          A `Verification`: `passed`, `summary()`, and `members`, with what was found of each.
-
-        Raises:
-          TypeError: If an argument is of the wrong kind, or the trial cannot be trained on the data.
-          ValueError: If a number is out of its range; if the trial measures something else; of a member of
-            an interrupted sweep with a `horizon` that an older version stored, which does not tell how long
-            its schedule was.
-
-        Example:
-          >>> import lrjax
-          >>> task = lrjax.tasks.load("quadratic-deep")
-          >>> run, grid = task.trial(lrjax.sgd), {"learning_rate": [0.01, 0.03]}
-          >>> sweep = lrjax.sweep(run, grid, task.data, steps=20, progress=False)
-          >>> sweep.verify(run, task.data).passed
-          True
-        """
-        return verify(self, trial, data, _arguments.names_of_data(data), members, steps)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Stores the result in a directory as npz and JSON; `lrjax.load` reads it back.
-
-        Args:
-          path: The directory; it is made if it is not there.
-
-        Raises:
-          OSError: If it cannot be written.
-        """
-        results.write(self, path)
+from lrjax.search._result import Sweep
+from lrjax.search._run import run
 
 
 def sweep(
@@ -375,61 +151,6 @@ def sweep(
     return result
 
 
-def run(
-    call: str,
-    job: Job,
-    asked: tuple[int | None, int | None],
-    directory: str | os.PathLike[str] | None,
-    checkpoint_seconds: float,
-    progress: bool | Literal["bar", "lines"],
-    on_chunk: Callable[[Sweep], object] | None,
-) -> Sweep:
-    """Trains a job, with a progress bar, a directory and a look at every chunk; see `sweep`.
-
-    Args:
-      call: The public function the user called.
-      job: What to train.
-      asked: Steps between evaluations and between records, where the user asked for some.
-      directory: Where to store, or None.
-      checkpoint_seconds: Seconds between checkpoints at least.
-      progress: Whether to show how far it is.
-      on_chunk: Called after every chunk with what was measured so far.
-    """
-    with contextlib.ExitStack() as stack:
-        archive = None
-        if directory is not None:
-            archive = stack.enter_context(Archive(call, directory, float(checkpoint_seconds)))
-            job = _with_intervals(job, asked, archive.intervals)
-        show = stack.enter_context(progress_bar(progress, job.steps, job.points, job.name, call))
-
-        def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
-            show(progress)
-            if on_chunk is not None and progress.phase == "training":
-                on_chunk(as_sweep(measured()))
-
-        try:
-            result = as_sweep(train(job, report, archive))
-        except Exception as error:
-            if isinstance(measured := getattr(error, "sweep", None), SweepData):
-                error.sweep = as_sweep(measured)  # type: ignore[attr-defined]
-                error.add_note("what was measured until then is this error's attribute `sweep`")
-            raise
-        if directory is not None:
-            result.save(directory)
-    return result
-
-
-def _with_intervals(job: Job, asked: tuple[int | None, int | None], stored: tuple[int, int] | None) -> Job:
-    """The job with the intervals of the sweep that is stored, where none are asked for."""
-    if stored is None:
-        return job
-    evaluate_every, record_every = (
-        own if wish is not None else before
-        for wish, own, before in zip(asked, (job.evaluate_every, job.record_every), stored, strict=True)
-    )
-    return job._replace(evaluate_every=evaluate_every, record_every=record_every)
-
-
 def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) -> None:
     """After an interrupt: one line on standard error."""
     patient = sweep.settings.get("patience") is not None or sweep.settings.get("allocation") is not None
@@ -443,8 +164,3 @@ def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) ->
         else f"the same call with directory={os.fspath(directory)!r} goes on from there"
     )
     print(f"sweep: interrupted at step {step} of {sweep.steps}; {how}", file=sys.stderr)
-
-
-def as_sweep(data: SweepData) -> Sweep:
-    """The sweep with these measurements."""
-    return Sweep(**{field.name: getattr(data, field.name) for field in dataclasses.fields(SweepData)})
