@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from lrjax._values import strict
+from lrjax._values import encodable, strict
 
 FOUND, NO_RATE, BAD_INPUT, ERROR, INTERRUPTED, NOBODY_READS = 0, 1, 2, 3, 130, 141
 EXIT_CODES = (
@@ -39,12 +39,12 @@ class Console:
     def tell(self, text: str) -> None:
         """Part of the result for people, which --quiet leaves out."""
         if not self._quiet and not self._json:
-            print(text, flush=True)
+            print(encodable(text), flush=True)
 
     def answer(self, text: str) -> None:
         """What was asked for, in words."""
         if not self._json:
-            print(text, flush=True)
+            print(encodable(text), flush=True)
 
     def detail(self, text: str) -> None:
         """What only --verbose shows."""

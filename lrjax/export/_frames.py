@@ -72,11 +72,11 @@ def dataset(data: SweepData, answer: Answer, grid: bool | None) -> xr.Dataset:
         "dropped_at": (over, layout.of(dropped_at(data))),
     }
     coordinates: dict[str, Any] = layout.coordinates()
-    coordinates |= {
-        "seed": np.arange(data.diverged_at.shape[1]),
-        "step": data.recorded_steps,
-        "held_out_step": data.held_out_steps,
-    }
+    coordinates["seed"] = np.arange(data.diverged_at.shape[1])
+    if data.metrics:
+        coordinates["step"] = data.recorded_steps
+    if data.held_out:
+        coordinates["held_out_step"] = data.held_out_steps
     return xr.Dataset(variables, coordinates, attributes(data, answer))
 
 

@@ -60,7 +60,7 @@ def test_a_full_grid_has_a_dimension_for_each_hyperparameter():
 def test_along_points_every_array_is_the_sweep_s(kind):
     sweep = SWEEPS[kind]()
     found = sweep.to_xarray(grid=False)
-    assert found.sizes["point"], found.sizes["seed"] == sweep.diverged_at.shape
+    assert (found.sizes["point"], found.sizes["seed"]) == sweep.diverged_at.shape
     for prefix, metrics, dims in (
         ("train_", sweep.metrics, ("point", "seed", "step")),
         ("held_out_", sweep.held_out, ("point", "seed", "held_out_step")),
@@ -72,8 +72,13 @@ def test_along_points_every_array_is_the_sweep_s(kind):
             assert variable.dims == dims
             assert variable.dtype == np.float32
             np.testing.assert_array_equal(variable, values)
-    np.testing.assert_array_equal(found["step"], sweep.recorded_steps)
-    np.testing.assert_array_equal(found["held_out_step"], sweep.held_out_steps)
+    for dimension, metrics, steps in (
+        ("step", sweep.metrics, sweep.recorded_steps),
+        ("held_out_step", sweep.held_out, sweep.held_out_steps),
+    ):
+        assert (dimension in found.dims) == bool(metrics)
+        if metrics:
+            np.testing.assert_array_equal(found[dimension], steps)
     np.testing.assert_array_equal(found["stopped_at"], sweep.stopped_at)
     np.testing.assert_array_equal(found["diverged_at"], sweep.diverged_at)
     np.testing.assert_array_equal(found["regime"], sweep.answer.regimes)
