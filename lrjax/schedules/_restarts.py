@@ -236,6 +236,9 @@ def _left_of_equal_cycles(now: jax.Array, span: jax.Array, cycles: ScalarLike) -
     whole = jax.lax.stop_gradient(jnp.floor(number))
     index = jax.lax.stop_gradient(jnp.floor(whole * progress))
     # As int32 the products may wrap around; their difference, about one span at most, comes out right.
-    rest = span - (whole.astype(now.dtype) * now - index.astype(now.dtype) * span)
-    left = rest.astype(jnp.float32) / span.astype(jnp.float32) - (number - whole) * progress
-    return _clock.settled(left + 1 - jax.lax.stop_gradient(jnp.ceil(left)))
+    rest = whole.astype(now.dtype) * now - index.astype(now.dtype) * span
+    rest = jnp.where(
+        rest < 0, rest + span, jnp.where(rest >= span, rest - span, rest)
+    )  # if index was one off
+    left = (span - rest).astype(jnp.float32) / span.astype(jnp.float32) - (number - whole) * progress
+    return _clock.settled(left - jax.lax.stop_gradient(jnp.ceil(left) - 1))

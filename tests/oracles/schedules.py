@@ -392,12 +392,14 @@ def infinite(
 
 
 def chebyshev(t, min_curvature, max_curvature, total_steps, order="fractal"):
-    places = [0]
-    while len(places) < total_steps:
-        n = 2 * len(places)
-        places = [place for j in places for place in (j, n - 1 - j)]
-    n = len(places) if order == "fractal" else total_steps
-    j = places[t % n] if order == "fractal" else t % n
+    n = total_steps
+    j = t % n
+    if order == "fractal":
+        places = [0]
+        while len(places) < total_steps:
+            n = 2 * len(places)
+            places = [place for j in places for place in (j, n - 1 - j)]
+        n, j = len(places), places[t % len(places)]
     middle, radius = (max_curvature + min_curvature) / 2, (max_curvature - min_curvature) / 2
     return 1 / (middle - radius * math.cos((j + 0.5) * math.pi / n))
 
