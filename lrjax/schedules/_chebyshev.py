@@ -11,6 +11,8 @@ from lrjax._types import ScalarLike
 from lrjax.schedules import _arguments, _clock
 from lrjax.schedules._schedule import Schedule, from_closed_form
 
+_BITS = 30  # the largest power of 2 in an int32
+
 
 def chebyshev_schedule(
     min_curvature: ScalarLike,
@@ -29,7 +31,7 @@ def chebyshev_schedule(
       min_curvature: $m$, > 0: the rates lie below $1 / m$.
       max_curvature: $M$, >= `min_curvature`: the rates lie above $1 / M$.
       total_steps: $T$ in steps, > 0. For the fractal order a power of 2: any other is taken as the
-        next one.
+        next one, and one beyond $2^{30}$ as that.
       order: "fractal", or "decreasing" for $j = t$. Static.
 
     Returns:
@@ -75,12 +77,12 @@ def _fractal(count: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
     of the step, from the highest down, each keep the place or reflect it.
     """
     now = jnp.maximum(count.astype(jnp.int32), 0)
-    size = jnp.ones((), jnp.int32)
-    for _ in range(30):
-        size = jnp.where(size < total, 2 * size, size)
-    place = jnp.zeros_like(now)
-    for bit in reversed(range(30)):
-        inside = (1 << bit) < size
-        reflected = (size >> bit) - 1 - place
-        place = jnp.where(inside & ((now >> bit) & 1 == 1), reflected, place)
-    return place, size
+    whole = jnp.clip(jnp.ceil(total), 1, 2**_BITS).astype(jnp.int32)
+    size = 1 << (32 - jax.lax.clz(whole - 1))
+
+    def keep_or_reflect(i: Any, place: jax.Array) -> jax.Array:
+        bit = _BITS - 1 - i
+        reflects = ((1 << bit) < size) & ((now >> bit) & 1 == 1)
+        return jnp.where(reflects, (size >> bit) - 1 - place, place)
+
+    return jax.lax.fori_loop(0, _BITS, keep_or_reflect, jnp.zeros_like(now)), size

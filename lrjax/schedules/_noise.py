@@ -88,7 +88,9 @@ def noisy_schedule(
             noise = bound * jax.random.uniform(own, (), jnp.float32, -1.0, 1.0)
         else:
             spread = _clock.scalar(scale)
-            noise = spread * jax.random.truncated_normal(own, -bound / spread, bound / spread)
+            noise = spread * jax.random.truncated_normal(
+                own, -bound / spread, bound / spread, (), jnp.float32
+            )
             noise = jnp.clip(noise, -bound, bound)  # the product may round beyond
         now, start = _clock.alike(count, begin)
         noisy = now >= start

@@ -47,7 +47,10 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, ScalarLike]]) -> Schedule
     if not cycles:
         raise _check.fail("sgdr_schedule", "cosine_kwargs", "at least one cycle", "none")
     parts, boundaries = [], []
-    for cycle in cycles:
+    for i, cycle in enumerate(cycles):
+        if not isinstance(cycle, Mapping):
+            expected = "a mapping of arguments of `warmup_cosine_decay_schedule`"
+            raise _check.fail_type("sgdr_schedule", f"cosine_kwargs[{i}]", expected, _check.describe(cycle))
         parts.append(warmup_cosine_decay_schedule(**cycle))
         boundaries.append(_clock.add(boundaries[-1] if boundaries else 0, cycle["decay_steps"]))
     return join_schedules(parts, boundaries[:-1])

@@ -104,6 +104,17 @@ def test_the_state_keeps_its_types(row):
 
 
 @every_row
+def test_types_are_the_same_under_x64(row):
+    with jax.enable_x64(True):
+        schedule = row()
+        before = jax.eval_shape(schedule.init)
+        value, after = jax.eval_shape(schedule.update, before)
+        at = jax.eval_shape(schedule.at, jnp.int32(3))
+    assert (value.shape, value.dtype, at.shape, at.dtype) == ((), jnp.float32) * 2
+    assert leaves_of(before) == leaves_of(after) == leaves_of(schedule.init())
+
+
+@every_row
 def test_one_trace_serves_every_step_and_every_number(row):
     swept(row)
     for i in (0, 1, 2):
@@ -309,6 +320,10 @@ def test_numbers_that_do_not_fit_each_other_are_refused(call, message):
         (
             lambda: lrjax.multiplicative_schedule(1.0, None),
             r"`multiplicative_schedule\(function=\.\.\.\)` must be a callable",
+        ),
+        (
+            lambda: lrjax.sgdr_schedule([(0.0, 1.0)]),
+            r"`sgdr_schedule\(cosine_kwargs\[0\]=\.\.\.\)` must be a mapping",
         ),
         (lambda: lrjax.noisy_schedule(1.0, 0), r"`noisy_schedule\(key=\.\.\.\)` must be one key"),
         (

@@ -144,7 +144,7 @@ def test_the_fractal_order_is_an_order(total, low, ratio):
     fractal = lrjax.chebyshev_schedule(low, low * ratio, total)(steps)
     plain = lrjax.chebyshev_schedule(low, low * ratio, total, "decreasing")(steps)
     np.testing.assert_allclose(np.sort(fractal[:total]), np.sort(plain[:total]), rtol=1e-6)
-    assert np.all(np.diff(plain[:total]) <= 0)
+    assert np.all(np.diff(plain[:total]) <= 2 * ULP / low)
 
 
 @fixed
