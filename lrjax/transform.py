@@ -216,6 +216,13 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     return jax.tree.map(add, params, updates, is_leaf=lambda x: x is None)
 
 
+def require_params(call: str, params: Params | None, what: str) -> None:
+    """Requires the parameters in an update; `what` needs them."""
+    if params is None:
+        expected = f"the parameters: {what} needs them (`tx.update(grads, state, params)`)"
+        raise _check.fail(call, "params", expected, None)
+
+
 def check_transformation(call: str, argument: str, tx: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Requires anything with `init` and `update`, and returns them; errors name `call`."""
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)

@@ -4,6 +4,7 @@ from lrjax.optimizers._adadelta import ScaleByAdaDeltaState, adadelta, scale_by_
 from lrjax.optimizers._adagrad import ScaleByRssState, adagrad, scale_by_rss
 from lrjax.optimizers._adam import ScaleByAdamState, adam, adamw, scale_by_adam
 from lrjax.optimizers._lion import ScaleByLionState, lion, scale_by_lion
+from lrjax.optimizers._lookahead import LookaheadParams, LookaheadState, lookahead
 from lrjax.optimizers._rmsprop import (
     ScaleByRmsState,
     ScaleByRmsWithCountState,
@@ -13,9 +14,12 @@ from lrjax.optimizers._rmsprop import (
     scale_by_rms,
     scale_by_stddev,
 )
+from lrjax.optimizers._schedule import ScaleByScheduleState, scale_by_schedule
 from lrjax.optimizers._sgd import TraceState, sgd, trace
 
 __all__ = [
+    "LookaheadParams",
+    "LookaheadState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByLionState",
@@ -24,18 +28,21 @@ __all__ = [
     "ScaleByRmsState",
     "ScaleByRmsWithCountState",
     "ScaleByRssState",
+    "ScaleByScheduleState",
     "TraceState",
     "adadelta",
     "adagrad",
     "adam",
     "adamw",
     "lion",
+    "lookahead",
     "rmsprop",
     "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_lion",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_schedule",
     "scale_by_stddev",
     "sgd",
     "trace",

@@ -31,6 +31,8 @@ class Row:
       optax: Keywords (numbers) -> optax's counterpart, or None.
       oracle: The NumPy transcription in `tests.oracles.papers`, or None.
       descends: Whether updates point downhill (recipes) or along the gradient (ingredients).
+      waits: Whether first updates may be zero: gathered for later, or held still.
+      idle: The numbers that show only in cases that the laws do not bring about.
       needs_params: Whether `update` needs the parameters.
       complex_numbers: Whether complex leaves are claimed.
       quadratic: Numbers with which 400 steps find the minimum of a small quadratic, or None.
@@ -51,6 +53,8 @@ class Row:
     optax: Callable[..., Any] | None = None
     oracle: Callable[..., Any] | None = None
     descends: bool = False
+    waits: bool = False
+    idle: tuple[str, ...] = ()
     needs_params: bool = False
     complex_numbers: bool = True
     quadratic: Mapping[str, float] | None = None

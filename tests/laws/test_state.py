@@ -14,7 +14,7 @@ from tests.catalogue import Row, rows
 from tests.running import gradients, params_tree, take_steps
 
 DTYPES = ("float32", "bfloat16", "float16")
-SCALARS = {jnp.dtype("float32"), jnp.dtype("int32")}
+SCALARS = {jnp.dtype("float32"), jnp.dtype("int32"), jnp.dtype("bool")}
 
 
 def _types(tree: Any) -> Any:
@@ -78,7 +78,7 @@ def test_types_do_not_change_under_x64(row: Row, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", rows())
-def test_scalar_state_is_float32_or_int32(row: Row, dtype: str) -> None:
+def test_scalar_state_is_float32_or_int32_or_a_flag(row: Row, dtype: str) -> None:
     _assert_scalars(row.tx().init(params_tree(dtype)))
 
 
