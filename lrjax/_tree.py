@@ -108,5 +108,14 @@ def norm(tree: Any) -> jax.Array:
     return unit * jnp.sqrt(total)
 
 
+def vdot(x: Any, y: Any) -> jax.Array:
+    """The real inner product of two trees, in at least float32."""
+
+    def leaf(a: Any, b: Any) -> jax.Array:
+        return jnp.real(jnp.sum(jnp.conj(wide(a)) * wide(b)))
+
+    return sum(jax.tree.leaves(jax.tree.map(leaf, x, y)), jnp.zeros((), jnp.float32))
+
+
 def _is_half(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

@@ -103,7 +103,7 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scal
     _check.number("incremental_update", "step_size", step_size, low=0, high=1)
 
     def leaf(new: Any, old: Any) -> jax.Array:
-        average = step_size * _tree.wide(new) + (1 - step_size) * _tree.wide(old)
+        average: Any = step_size * _tree.wide(new) + (1 - step_size) * _tree.wide(old)
         return average.astype(jnp.result_type(old))
 
     return jax.tree.map(leaf, new_tensors, old_tensors)
