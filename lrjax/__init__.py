@@ -4,7 +4,7 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
-from lrjax import answer, compat, plot, report, results, tasks
+from lrjax import answer, compat, plot, report, results, tasks, tree
 from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
@@ -86,6 +86,7 @@ from lrjax.transform import (
     chain,
     identity,
     stateless,
+    stateless_with_tree_map,
     with_extra_args_support,
 )
 from lrjax.transforms import (
@@ -256,11 +257,13 @@ __all__ = [
     "skip_not_finite",
     "snapshot",
     "stateless",
+    "stateless_with_tree_map",
     "successive_halving",
     "sweep",
     "tasks",
     "top_k",
     "trace",
+    "tree",
     "trial",
     "value_and_grad_from_state",
     "warmup_cosine_decay_schedule",

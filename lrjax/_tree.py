@@ -19,6 +19,17 @@ from lrjax._types import ScalarLike
 _LAST_COUNT = np.iinfo(np.int32).max
 
 
+@jax.tree_util.register_static
+class ParamsPlaceholder:
+    """Stands for a whole tree of parameters, to see where a state keeps trees like it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParamsPlaceholder)
+
+    def __hash__(self) -> int:
+        return hash(ParamsPlaceholder)
+
+
 def wide(x: Any) -> jax.Array:
     """The leaf in the dtype it is computed in: float32 for half precision, else its own."""
     x = jnp.asarray(x)

@@ -34,6 +34,7 @@ ROOMS = {
     "_check": {"_types"},
     "_tree": BASE,
     "_keys": set(),
+    "tree": BASE | {"_tree"},
     "transform": BASE | {"_tree"},
     "transforms": CORE,
     "schedules": CORE,

@@ -197,6 +197,7 @@ def _minus(x: Any, y: Any) -> Any:
     return jax.tree.map(lambda a, b: _tree.wide(a) - _tree.wide(b), x, y)
 
 
+@jax.jit  # one program for every call, where updates run outside jit
 def _two_loops(
     g: Updates, gamma: jax.Array, last: jax.Array, steps: Params, changes: Updates, weights: jax.Array
 ) -> Updates:

@@ -19,6 +19,7 @@ from tests.catalogue import (
     ingredients,
     parts,
     recipes,
+    searches,
 )
 from tests.catalogue.row import Row
 
@@ -33,6 +34,7 @@ CATALOGUE: tuple[Row, ...] = (
     *clipping.ROWS,
     *conditions.ROWS,
     *parts.ROWS,
+    *searches.ROWS,
 )
 
 

@@ -38,9 +38,12 @@ class Row:
       quadratic: Numbers with which 400 steps find the minimum of a small quadratic, or None.
       edge: Numbers at the edge of their ranges, where zero gradients must stay finite too.
       compiled_rtol: How far fused may be from eager arithmetic, relative to the largest update.
-      float32_rtol: How far float32 may be from the float64 oracle, relative to the largest update.
+      float32_rtol: How far float32 may be from the float64 oracle, relative to the largest update; None
+        where random gradients leave float32 no digit.
       optax_float32_rtol: The same from optax in float32.
       optax_float64_rtol: The same in float64.
+      wide_scalars: Whether scalars of the state are as wide as the widest parameter: a search compares
+        values of the function.
       wide_fields: State fields kept in float32 where optax keeps half precision.
       departures: What differs from optax on purpose -> why: `wide_fields`, the rest.
     """
@@ -60,9 +63,10 @@ class Row:
     quadratic: Mapping[str, float] | None = None
     edge: Mapping[str, float] = dataclasses.field(default_factory=dict)
     compiled_rtol: float = 1e-6
-    float32_rtol: float = 1e-6
+    float32_rtol: float | None = 1e-6
     optax_float32_rtol: float = 1e-6
     optax_float64_rtol: float = 1e-11
+    wide_scalars: bool = False
     wide_fields: tuple[str, ...] = ()
     departures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

@@ -25,9 +25,12 @@ def test_sign_convention() -> None:
         "adam",
         "adamw",
         "chain",  # of an ingredient and `scale_by_learning_rate`
+        "lbfgs",
         "lion",
         "rmsprop",
+        "scale_by_backtracking_linesearch",
         "scale_by_learning_rate",  # where the sign is flipped, once
+        "scale_by_zoom_linesearch",
         "sgd",
     }
     uphill = {
@@ -57,6 +60,7 @@ def test_sign_convention() -> None:
         "partition",
         "scale_by_adadelta",
         "scale_by_adam",
+        "scale_by_lbfgs",
         "scale_by_learning_rate",  # with flip_sign=False, or without a rate
         "scale_by_lion",
         "scale_by_rms",
@@ -67,6 +71,7 @@ def test_sign_convention() -> None:
         "set_to_zero",
         "snapshot",
         "stateless",
+        "stateless_with_tree_map",
         "trace",
         "with_extra_args_support",
         "zero_nans",
@@ -85,7 +90,7 @@ def test_sign_convention() -> None:
 
 @pytest.mark.parametrize("row", rows(quadratic=lambda quadratic: quadratic is not None))
 def test_recipe_finds_the_minimum_of_a_quadratic(row: Row) -> None:
-    tx = row.tx(**{"weight_decay": 0.0, **row.quadratic} if row.needs_params else row.quadratic)
+    tx = row.tx(**{"weight_decay": 0.0, **row.quadratic} if "weight_decay" in row.numbers else row.quadratic)
 
     def loss(x: jax.Array) -> jax.Array:
         return 0.5 * jnp.sum(CURVATURES * x**2)
