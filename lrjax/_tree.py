@@ -19,6 +19,17 @@ from lrjax._types import ScalarLike
 _LAST_COUNT = np.iinfo(np.int32).max
 
 
+@jax.tree_util.register_static
+class ParamsPlaceholder:
+    """Stands for a whole tree of parameters, to see where a state keeps trees like it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParamsPlaceholder)
+
+    def __hash__(self) -> int:
+        return hash(ParamsPlaceholder)
+
+
 def wide(x: Any) -> jax.Array:
     """The leaf in the dtype it is computed in: float32 for half precision, else its own."""
     x = jnp.asarray(x)
@@ -116,6 +127,15 @@ def unit_for(largest: jax.Array) -> jax.Array:
     """
     most = float(jnp.finfo(largest.dtype).max) ** 0.75
     return jnp.where((largest > 0) & jnp.isfinite(largest), jnp.minimum(largest, most), 1)
+
+
+def vdot(x: Any, y: Any) -> jax.Array:
+    """The real inner product of two trees, in at least float32."""
+
+    def leaf(a: Any, b: Any) -> jax.Array:
+        return jnp.real(jnp.sum(jnp.conj(wide(a)) * wide(b)))
+
+    return sum(jax.tree.leaves(jax.tree.map(leaf, x, y)), jnp.zeros((), jnp.float32))
 
 
 def _is_half(dtype: Any) -> bool:

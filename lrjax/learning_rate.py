@@ -236,6 +236,18 @@ def scale_learning_rate(opt_state: OptState, factor: ScalarLike) -> OptState:
     return _map_rates("scale_learning_rate", rescale, opt_state)
 
 
+def keep_rate_settings(opt_state: OptState, earlier: OptState) -> OptState:
+    """A state begun anew, with the rates' overrides and factors that an earlier one had."""
+
+    def keep(new: Any, old: Any) -> Any:
+        if not _owns_rate(new):
+            return new
+        schedule_state = new.schedule_state._replace(factor=old.schedule_state.factor)
+        return new._replace(schedule_state=schedule_state, override=old.override)
+
+    return jax.tree.map(keep, opt_state, earlier, is_leaf=_owns_rate)
+
+
 def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
     if not get_learning_rates(opt_state):
         raise _check.fail(call, "opt_state", "an optimizer state with a learning rate in it", "none")

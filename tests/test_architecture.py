@@ -36,6 +36,7 @@ ROOMS = {
     "_files": set(),
     "_tree": BASE,
     "_keys": set(),
+    "tree": BASE | {"_tree"},
     "transform": BASE | {"_tree"},
     "transforms": CORE,
     "schedules": CORE,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, Updates
-from lrjax.transform import GradientTransformation, stateless
+from lrjax.transform import GradientTransformation, require_params, stateless
 from lrjax.transforms._masking import masked
 
 
@@ -45,9 +45,7 @@ def add_decayed_weights(
     _check.number("add_decayed_weights", "weight_decay", weight_decay, low=0)
 
     def decay(updates: Updates, params: Params | None) -> Any:
-        if params is None:
-            expected = "the parameters: weight decay needs them (`tx.update(grads, state, params)`)"
-            raise _check.fail("add_decayed_weights.update", "params", expected, None)
+        require_params("add_decayed_weights.update", params, "weight decay")
 
         def leaf(u: Any, p: Any) -> jax.Array:
             return (_tree.wide(u) + weight_decay * _tree.wide(p)).astype(jnp.result_type(u))

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import composed, ingredients, recipes
+from tests.catalogue import (
+    accumulation,
+    averaging,
+    clipping,
+    composed,
+    conditions,
+    ingredients,
+    parts,
+    recipes,
+    searches,
+)
 from tests.catalogue.row import Row
 
 __all__ = ["CATALOGUE", "Row", "rows"]
@@ -19,6 +29,12 @@ CATALOGUE: tuple[Row, ...] = (
     *recipes.ROWS,
     *ingredients.ROWS,
     *composed.ROWS,
+    *accumulation.ROWS,
+    *averaging.ROWS,
+    *clipping.ROWS,
+    *conditions.ROWS,
+    *parts.ROWS,
+    *searches.ROWS,
 )
 
 

@@ -63,6 +63,15 @@ ROWS: tuple[Row, ...] = (
         oracle=papers.scale,
     ),
     Row(
+        "stateless_with_tree_map",
+        "stateless_with_tree_map",
+        lambda factor: lrjax.stateless_with_tree_map(lambda u, p: (factor * u).astype(u.dtype)),
+        numbers={"factor": (0.5, 0.25)},
+        required=("factor",),
+        optax=lambda factor: optax.stateless_with_tree_map(lambda u, p: (factor * u).astype(u.dtype)),
+        oracle=papers.scale,
+    ),
+    Row(
         "with_extra_args_support",
         "with_extra_args_support",
         lambda decay: lrjax.with_extra_args_support(_old_style(decay)),
