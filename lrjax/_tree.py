@@ -108,5 +108,14 @@ def norm(tree: Any) -> jax.Array:
     return unit * jnp.sqrt(total)
 
 
+def vdot(tree: Any, other: Any) -> jax.Array:
+    """The real part of the inner product of two trees, in at least float32."""
+    products = [
+        jnp.sum(jnp.real(jnp.conj(wide(x)) * wide(y)))
+        for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True)
+    ]
+    return jnp.stack(products).sum() if products else jnp.zeros((), jnp.float32)
+
+
 def _is_half(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

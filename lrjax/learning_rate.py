@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
-from lrjax.schedules import Schedule, as_schedule
+from lrjax.schedules import HeldOutState, Schedule, as_schedule, start
 from lrjax.transform import GradientTransformation, identity
 
 
@@ -93,10 +93,9 @@ def scale_by_learning_rate(
     sign = -1 if flip_sign else 1
 
     def init(params: Params) -> ScaleByLearningRateState:
-        del params
         first = _unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
         return ScaleByLearningRateState(
-            schedule_state=ScaledScheduleState(_float32(1.0), schedule.init()),
+            schedule_state=ScaledScheduleState(_float32(1.0), start(schedule, params)),
             learning_rate=_float32(first),
             override=_float32(_unset()),
         )
@@ -106,7 +105,7 @@ def scale_by_learning_rate(
     ) -> tuple[Updates, ScaleByLearningRateState]:
         del params
         factor, inner_state = state.schedule_state
-        value, inner_state = schedule.update(inner_state, **extra)
+        value, inner_state = schedule.update(inner_state, **{"updates": updates, **extra})
         rate = jnp.where(jnp.isfinite(state.override), state.override, _float32(value) * factor)
 
         def scale(u: Any) -> jax.Array:
@@ -234,6 +233,46 @@ def scale_learning_rate(opt_state: OptState, factor: ScalarLike) -> OptState:
         return state._replace(schedule_state=state.schedule_state._replace(factor=scaled))
 
     return _map_rates("scale_learning_rate", rescale, opt_state)
+
+
+def observe(opt_state: OptState, value: ScalarLike) -> OptState:
+    """Hands a held-out metric to every schedule that waits for one.
+
+    Those are the schedules made with `held_out=True`. They judge it at the next update. A trial that
+    `lrjax.trial` made does this after each held-out evaluation of a sweep.
+
+    Args:
+      opt_state: The state of an optimizer or of a schedule, however deeply nested.
+      value: The metric, a number or a tracer.
+
+    Returns:
+      The new state; the one passed in is not changed, and returned as it is if nothing waits.
+
+    Raises:
+      TypeError: If `value` is not one number.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> schedule = 0.5 * lrjax.plateau_schedule(factor=0.5, patience=1, held_out=True)
+      >>> tx = lrjax.sgd(schedule)
+      >>> state = tx.init(jnp.array(0.0))
+      >>> for loss in (2.0, 2.0):
+      ...     state = lrjax.observe(state, loss)
+      ...     _, state = tx.update(jnp.array(1.0), state)
+      >>> float(lrjax.get_learning_rate(state))
+      0.25
+    """
+    if jnp.shape(value) != ():
+        raise _check.fail_type("observe", "value", "one number", _check.describe(value))
+
+    def hand(state: HeldOutState) -> HeldOutState:
+        observed = jnp.broadcast_to(_float32(value), jnp.shape(state.observed))
+        return state._replace(observed=observed, fresh=jnp.ones_like(state.fresh))
+
+    def waits(x: Any) -> bool:
+        return isinstance(x, HeldOutState)
+
+    return jax.tree.map(lambda x: hand(x) if waits(x) else x, opt_state, is_leaf=waits)
 
 
 def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:

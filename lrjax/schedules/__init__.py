@@ -1,24 +1,60 @@
 """Schedules: how a number, most often the learning rate, moves during training."""
 
+from lrjax.schedules._algebra import CooldownState, RepeatState, cooldown, repeat, warmup
 from lrjax.schedules._decay import (
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
     linear_schedule,
 )
+from lrjax.schedules._driven import HeldOutState
+from lrjax.schedules._greedy import GreedyState, greedy_schedule
+from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
 from lrjax.schedules._join import JoinSchedulesState, join_schedules
-from lrjax.schedules._schedule import Schedule, ScheduleState, as_schedule
+from lrjax.schedules._plateau import (
+    PlateauCooldownState,
+    PlateauState,
+    adaptive_schedule,
+    plateau_cooldown_schedule,
+    plateau_schedule,
+)
+from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
+from lrjax.schedules._schedule import CombinedScheduleState, Schedule, ScheduleState, as_schedule, start
+from lrjax.schedules._spike import SpikeBackoffState, spike_backoff_schedule
 from lrjax.schedules._warmup import warmup_cosine_decay_schedule
 
 __all__ = [
+    "CombinedScheduleState",
+    "CooldownState",
+    "GreedyState",
+    "HeldOutState",
+    "HypergradientState",
     "JoinSchedulesState",
+    "L4State",
+    "PlateauCooldownState",
+    "PlateauState",
+    "PolyakState",
+    "RepeatState",
     "Schedule",
     "ScheduleState",
+    "SpikeBackoffState",
+    "adaptive_schedule",
     "as_schedule",
     "constant_schedule",
+    "cooldown",
     "cosine_decay_schedule",
     "exponential_decay",
+    "greedy_schedule",
+    "hypergradient_schedule",
     "join_schedules",
+    "l4_schedule",
     "linear_schedule",
+    "plateau_cooldown_schedule",
+    "plateau_schedule",
+    "polyak_schedule",
+    "repeat",
+    "spike_backoff_schedule",
+    "start",
+    "warmup",
     "warmup_cosine_decay_schedule",
 ]

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrjax
+from tests.schedules.driven import ALGEBRA, DRIVEN
 
 # The table. An argument is listed with three values; the first is the one used where it is not the subject.
 # All are exact in float32, so that a Python number and a traced one mean the same.
@@ -126,7 +127,7 @@ def public_schedules():
 
 def test_every_public_schedule_is_in_the_table():
     assert len(public_schedules()) >= 6
-    assert public_schedules() == {case.function for case in CASES}
+    assert public_schedules() == {case.function for case in CASES} | ALGEBRA | DRIVEN
 
 
 @pytest.mark.parametrize("function", {case.function: None for case in CASES}, ids=lambda f: f.__name__)
