@@ -6,7 +6,6 @@ nesting of transformations.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
-from lrjax.schedules import HeldOutState, Schedule, as_schedule, start
+from lrjax.schedules import HeldOutState, Schedule, as_schedule, start, unset
 from lrjax.transform import GradientTransformation, identity
 
 
@@ -93,11 +92,11 @@ def scale_by_learning_rate(
     sign = -1 if flip_sign else 1
 
     def init(params: Params) -> ScaleByLearningRateState:
-        first = _unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
+        first = unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
         return ScaleByLearningRateState(
             schedule_state=ScaledScheduleState(_float32(1.0), start(schedule, params)),
             learning_rate=_float32(first),
-            override=_float32(_unset()),
+            override=_float32(unset()),
         )
 
     def update(
@@ -194,7 +193,7 @@ def set_learning_rate(opt_state: OptState, learning_rate: ScalarLike | None) -> 
     """
     if learning_rate is not None:
         _check.number("set_learning_rate", "learning_rate", learning_rate)
-    pinned = _unset() if learning_rate is None else learning_rate
+    pinned = unset() if learning_rate is None else learning_rate
 
     def pin(state: ScaleByLearningRateState) -> ScaleByLearningRateState:
         override = jnp.broadcast_to(_float32(pinned), jnp.shape(state.override))
@@ -283,11 +282,6 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
 
 def _owns_rate(x: Any) -> bool:
     return isinstance(x, ScaleByLearningRateState)
-
-
-def _unset() -> float:
-    """What stands where no rate is: NaN, or -infinity where JAX is told to stop at any NaN."""
-    return -math.inf if jax.config.values["jax_debug_nans"] else math.nan
 
 
 def _float32(x: Any) -> jax.Array:

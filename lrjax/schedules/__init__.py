@@ -10,6 +10,7 @@ from lrjax.schedules._decay import (
 from lrjax.schedules._driven import HeldOutState
 from lrjax.schedules._greedy import GreedyState, greedy_schedule
 from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
+from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
 from lrjax.schedules._join import JoinSchedulesState, join_schedules
 from lrjax.schedules._plateau import (
     PlateauCooldownState,
@@ -19,7 +20,14 @@ from lrjax.schedules._plateau import (
     plateau_schedule,
 )
 from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
-from lrjax.schedules._schedule import CombinedScheduleState, Schedule, ScheduleState, as_schedule, start
+from lrjax.schedules._schedule import (
+    CombinedScheduleState,
+    Schedule,
+    ScheduleState,
+    as_schedule,
+    start,
+    unset,
+)
 from lrjax.schedules._spike import SpikeBackoffState, spike_backoff_schedule
 from lrjax.schedules._warmup import warmup_cosine_decay_schedule
 
@@ -29,6 +37,7 @@ __all__ = [
     "GreedyState",
     "HeldOutState",
     "HypergradientState",
+    "InjectStatefulHyperparamsState",
     "JoinSchedulesState",
     "L4State",
     "PlateauCooldownState",
@@ -46,6 +55,7 @@ __all__ = [
     "exponential_decay",
     "greedy_schedule",
     "hypergradient_schedule",
+    "inject_hyperparams",
     "join_schedules",
     "l4_schedule",
     "linear_schedule",
@@ -53,8 +63,10 @@ __all__ = [
     "plateau_schedule",
     "polyak_schedule",
     "repeat",
+    "schedulable",
     "spike_backoff_schedule",
     "start",
+    "unset",
     "warmup",
     "warmup_cosine_decay_schedule",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -210,6 +211,11 @@ def combined(function: Callable[..., Any], *parts: Schedule) -> Schedule:
 def start(schedule: Schedule, params: Params | None) -> Any:
     """The schedule's first state; the parameters are for those that ask for them."""
     return schedule.init(params) if schedule.takes_params else schedule.init()
+
+
+def unset() -> float:
+    """What stands where no value is yet: NaN, or -infinity where JAX is told to stop at any NaN."""
+    return -math.inf if jax.config.values["jax_debug_nans"] else math.nan
 
 
 def _operand(call: str, argument: str, value: Any) -> Schedule:
