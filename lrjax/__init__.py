@@ -4,7 +4,7 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
-from lrjax import answer, compat, plot, report, results, tasks
+from lrjax import answer, compat, plot, report, results, science, tasks
 from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
@@ -58,6 +58,7 @@ from lrjax.schedules import (
     ScheduleState,
     SpikeBackoffState,
     adaptive_schedule,
+    check_schedule,
     constant_schedule,
     cooldown,
     cosine_decay_schedule,
@@ -153,6 +154,7 @@ __all__ = [
     "batches",
     "cached",
     "chain",
+    "check_schedule",
     "compat",
     "constant_schedule",
     "cooldown",
@@ -192,6 +194,7 @@ __all__ = [
     "scale_by_rss",
     "scale_by_stddev",
     "scale_learning_rate",
+    "science",
     "set_learning_rate",
     "sgd",
     "spike_backoff_schedule",

@@ -1,4 +1,4 @@
-"""The command line: `lrjax find TASK`, `lrjax sweep TASK`, `lrjax range-test TASK`, `lrjax tasks`."""
+"""The command line: `lrjax find`, `lrjax sweep`, `lrjax range-test`, `lrjax schedule`, `lrjax tasks`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_find(commands)
     _add_sweep(commands)
     _add_range_test(commands)
+    _add_schedule(commands)
     tasks = commands.add_parser(
         "tasks", help="list the built-in tasks", description="Lists the built-in tasks."
     )
@@ -123,6 +124,29 @@ def _add_range_test(commands: Any) -> None:
     )
     test.add_argument("--maximum", type=float, default=10.0, metavar="RATE", help="highest (default: 10)")
     test.set_defaults(run=_range_test)
+
+
+def _add_schedule(commands: Any) -> None:
+    schedule = commands.add_parser(
+        "schedule",
+        help="show a schedule before training",
+        description="Shows a schedule's values over a run, warns of what is often not meant, and draws it.",
+    )
+    schedule.add_argument(
+        "expression",
+        metavar="EXPRESSION",
+        help="names of schedules, numbers and + - * /, such as "
+        '"warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)"',
+    )
+    schedule.add_argument("--steps", type=int, required=True, metavar="N", help="the length of the run")
+    schedule.add_argument("--out", metavar="FILE", help="write a picture, or with .csv every value")
+    schedule.add_argument("--debug", action="store_true", help="show where an error comes from")
+    schedule.set_defaults(run=_schedule)
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    print("\n".join(lrjax.plot.preview_schedule(options.expression, options.steps, options.out)))
+    return 0
 
 
 def _add_common(parser: argparse.ArgumentParser, seeds: int) -> None:

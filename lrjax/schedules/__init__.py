@@ -8,6 +8,7 @@ from lrjax.schedules._decay import (
     linear_schedule,
 )
 from lrjax.schedules._driven import HeldOutState
+from lrjax.schedules._expression import parse_schedule
 from lrjax.schedules._greedy import GreedyState, greedy_schedule
 from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
 from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
@@ -20,6 +21,7 @@ from lrjax.schedules._plateau import (
     plateau_schedule,
 )
 from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
+from lrjax.schedules._preview import check_schedule
 from lrjax.schedules._schedule import (
     CombinedScheduleState,
     Schedule,
@@ -49,6 +51,7 @@ __all__ = [
     "SpikeBackoffState",
     "adaptive_schedule",
     "as_schedule",
+    "check_schedule",
     "constant_schedule",
     "cooldown",
     "cosine_decay_schedule",
@@ -59,6 +62,7 @@ __all__ = [
     "join_schedules",
     "l4_schedule",
     "linear_schedule",
+    "parse_schedule",
     "plateau_cooldown_schedule",
     "plateau_schedule",
     "polyak_schedule",
