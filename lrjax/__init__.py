@@ -4,7 +4,7 @@ lrjax holds optimizers and schedules as pure `(init, update)` pairs, and an engi
 learning rates at once in one compiled program.
 """
 
-from lrjax import answer, compat, plot, report, results, science, tasks
+from lrjax import answer, compat, contrib, plot, report, results, science, tasks
 from lrjax.data import Batches, Data, FromFunction, batches, cached, from_function
 from lrjax.learning_rate import (
     ScaleByLearningRateState,
@@ -53,6 +53,7 @@ from lrjax.schedules import (
     PlateauCooldownState,
     PlateauState,
     PolyakState,
+    ReduceLROnPlateauState,
     RepeatState,
     Schedule,
     ScheduleState,
@@ -72,6 +73,7 @@ from lrjax.schedules import (
     plateau_cooldown_schedule,
     plateau_schedule,
     polyak_schedule,
+    reduce_on_plateau,
     repeat,
     spike_backoff_schedule,
     warmup,
@@ -125,6 +127,7 @@ __all__ = [
     "PlateauState",
     "PolyakState",
     "RangeTest",
+    "ReduceLROnPlateauState",
     "RepeatState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
@@ -156,6 +159,7 @@ __all__ = [
     "chain",
     "check_schedule",
     "compat",
+    "contrib",
     "constant_schedule",
     "cooldown",
     "cosine_decay_schedule",
@@ -182,6 +186,7 @@ __all__ = [
     "plot",
     "polyak_schedule",
     "range_test",
+    "reduce_on_plateau",
     "repeat",
     "report",
     "results",

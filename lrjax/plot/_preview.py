@@ -12,14 +12,23 @@ import numpy as np
 
 from lrjax import schedules
 from lrjax.plot._schedule import schedule as draw_schedule
-from lrjax.schedules import Schedule, check_schedule, parse_schedule
+from lrjax.schedules import Schedule, check_schedule, schedule_from_text
 
 _LINES = 11  # of the table
-_NOT_FOR_USERS = ("as_schedule", "parse_schedule")
+_NOT_FOR_USERS = ("as_schedule", "schedule_from_text")
 
 
 def schedule_names() -> dict[str, Callable[..., Schedule]]:
-    """Every public function that makes a schedule."""
+    """Every public function that makes a schedule.
+
+    Returns:
+      Name to function.
+
+    Example:
+      >>> import lrjax
+      >>> "warmup_cosine_decay_schedule" in lrjax.plot.schedule_names()
+      True
+    """
     functions = {name: getattr(schedules, name) for name in schedules.__all__ if name not in _NOT_FOR_USERS}
     return {name: f for name, f in functions.items() if _makes_schedule(f)}
 
@@ -28,7 +37,7 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
     """The lines that describe a schedule over a run, once its picture or table is written.
 
     Args:
-      text: The schedule, as `lrjax.schedules.parse_schedule` reads it.
+      text: The schedule, as `lrjax.schedules.schedule_from_text` reads it.
       steps: The length of the run in updates, > 0.
       out: Where to write: a picture, or with the ending `.csv` every step and its value; None for nothing.
 
@@ -39,8 +48,13 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
       ImportError: If a picture is asked for and matplotlib is not installed.
       ValueError: If the text describes no schedule, or one that is driven by metrics.
       TypeError: If a schedule in the text is called with what it does not take.
+
+    Example:
+      >>> import lrjax
+      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 2)", steps=3)
+      ['step  value', '   0  0.5', '   1  0.25', '   2  0']
     """
-    one = parse_schedule(text, schedule_names())
+    one = schedule_from_text(text, schedule_names())
     if one.closed_form is None:
         raise ValueError("the schedule is driven by metrics: it has no values before training")
     found = check_schedule(one, steps)

@@ -8,7 +8,7 @@ from lrjax.schedules._decay import (
     linear_schedule,
 )
 from lrjax.schedules._driven import HeldOutState
-from lrjax.schedules._expression import parse_schedule
+from lrjax.schedules._expression import schedule_from_text
 from lrjax.schedules._greedy import GreedyState, greedy_schedule
 from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
 from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
@@ -22,6 +22,7 @@ from lrjax.schedules._plateau import (
 )
 from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
 from lrjax.schedules._preview import check_schedule
+from lrjax.schedules._reduce_on_plateau import ReduceLROnPlateauState, reduce_on_plateau
 from lrjax.schedules._schedule import (
     CombinedScheduleState,
     Schedule,
@@ -45,6 +46,7 @@ __all__ = [
     "PlateauCooldownState",
     "PlateauState",
     "PolyakState",
+    "ReduceLROnPlateauState",
     "RepeatState",
     "Schedule",
     "ScheduleState",
@@ -62,12 +64,13 @@ __all__ = [
     "join_schedules",
     "l4_schedule",
     "linear_schedule",
-    "parse_schedule",
     "plateau_cooldown_schedule",
     "plateau_schedule",
     "polyak_schedule",
+    "reduce_on_plateau",
     "repeat",
     "schedulable",
+    "schedule_from_text",
     "spike_backoff_schedule",
     "start",
     "unset",

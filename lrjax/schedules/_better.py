@@ -29,7 +29,13 @@ def check(call: str, mode: str, threshold: ScalarLike, threshold_mode: str) -> N
 
 
 def beats(
-    value: jax.Array, best: jax.Array, initial: jax.Array, threshold: ScalarLike, threshold_mode: str
+    value: jax.Array,
+    best: jax.Array,
+    initial: jax.Array,
+    threshold: ScalarLike,
+    threshold_mode: str,
+    offset: ScalarLike = 0.0,
 ) -> jax.Array:
-    """Whether `value` lies below `best` by more than the margin; a NaN never does."""
-    return value < best - _clock.scalar(threshold) * MARGINS[threshold_mode](best, initial)
+    """Whether `value` lies below `best` by more than the margin and `offset`; a NaN never does."""
+    margin = _clock.scalar(threshold) * MARGINS[threshold_mode](best, initial)
+    return value < best - margin - _clock.scalar(offset)

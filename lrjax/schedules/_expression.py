@@ -24,7 +24,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 }
 
 
-def parse_schedule(text: str, names: Mapping[str, Callable[..., Schedule]]) -> Schedule:
+def schedule_from_text(text: str, names: Mapping[str, Callable[..., Schedule]]) -> Schedule:
     """The schedule that a text describes, such as `0.5 * linear_schedule(1.0, 0.0, 100)`.
 
     Args:
@@ -35,6 +35,12 @@ def parse_schedule(text: str, names: Mapping[str, Callable[..., Schedule]]) -> S
     Raises:
       ValueError: If the text holds anything else; or what the schedule called raises.
       TypeError: What the schedule called raises.
+
+    Example:
+      >>> import lrjax
+      >>> from lrjax.schedules import schedule_from_text
+      >>> float(schedule_from_text("0.5 * warmup(4)", {"warmup": lrjax.warmup})(2))
+      0.25
     """
     if len(text) > _LONGEST:
         raise ValueError(f"a schedule of {len(text)} characters; at most {_LONGEST} are read")
@@ -45,7 +51,7 @@ def parse_schedule(text: str, names: Mapping[str, Callable[..., Schedule]]) -> S
         raise ValueError(f"{text.strip()!r} is not an expression: {error.msg}") from error
     except (RecursionError, MemoryError) as error:
         raise ValueError("the schedule is nested too deeply") from error
-    return as_schedule("parse_schedule", "text", value)
+    return as_schedule("schedule_from_text", "text", value)
 
 
 def _value(node: ast.AST, names: Mapping[str, Callable[..., Schedule]]) -> Any:

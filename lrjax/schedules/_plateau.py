@@ -123,7 +123,7 @@ def plateau_schedule(
       [0.5, 0.5, 0.5, 0.25, 0.25]
     """
     call = "plateau_schedule"
-    judge = _judge(
+    judge = judge_plateau(
         call,
         factor,
         patience,
@@ -135,7 +135,7 @@ def plateau_schedule(
         eps=eps,
         accumulation_size=accumulation_size,
     )
-    return _driven.follows_value(call, _init, judge, held_out)
+    return _driven.follows_value(call, first_plateau, judge, held_out)
 
 
 def adaptive_schedule(
@@ -183,8 +183,10 @@ def adaptive_schedule(
     """
     call = "adaptive_schedule"
     _check.number(call, "tol", tol, low=0)
-    judge = _judge(call, factor, patience, mode=mode, threshold=tol, min_scale=min_scale, follow_all=True)
-    return _driven.follows_value(call, _init, judge, held_out)
+    judge = judge_plateau(
+        call, factor, patience, mode=mode, threshold=tol, min_scale=min_scale, follow_all=True
+    )
+    return _driven.follows_value(call, first_plateau, judge, held_out)
 
 
 def plateau_cooldown_schedule(
@@ -230,7 +232,7 @@ def plateau_cooldown_schedule(
     """
     call = "plateau_cooldown_schedule"
     _clock.check_steps(call, "steps", steps, positive=True)
-    watch = _judge(
+    watch = judge_plateau(
         call,
         0.5,  # any factor: what counts is that the metric has been at rest
         patience,
@@ -241,7 +243,7 @@ def plateau_cooldown_schedule(
     )
 
     def init() -> PlateauCooldownState:
-        return PlateauCooldownState(_driven.one(), jnp.full((), -1, jnp.int32), _init())
+        return PlateauCooldownState(_driven.one(), jnp.full((), -1, jnp.int32), first_plateau())
 
     def judge(state: PlateauCooldownState, value: jax.Array) -> PlateauCooldownState:
         return state._replace(plateau=watch(state.plateau, value))
@@ -255,7 +257,7 @@ def plateau_cooldown_schedule(
     return _driven.follows_value(call, init, judge, held_out, tick)
 
 
-def _init() -> PlateauState:
+def first_plateau() -> PlateauState:
     return PlateauState(
         scale=_driven.one(),
         best_value=_driven.zero(),
@@ -268,7 +270,7 @@ def _init() -> PlateauState:
     )
 
 
-def _judge(
+def judge_plateau(
     call: str,
     factor: ScalarLike,
     patience: ScalarLike,
@@ -281,6 +283,7 @@ def _judge(
     eps: ScalarLike = 0.0,
     accumulation_size: ScalarLike = 1,
     follow_all: bool = False,
+    offset: ScalarLike = 0.0,
 ) -> Callable[[PlateauState, jax.Array], PlateauState]:
     """What a metric does to the state; with `follow_all` the best follows every smaller metric."""
     _driven.check_factor(call, factor)
@@ -305,7 +308,7 @@ def _judge(
         if follow_all:  # a gain of exactly the threshold counts
             gains = value <= best - _clock.scalar(threshold)
         else:
-            gains = _better.beats(value, best, state.initial_value, threshold, threshold_mode)
+            gains = _better.beats(value, best, state.initial_value, threshold, threshold_mode, offset)
         better = finite & (first | gains)
         lower = finite & (first | (value < best)) if follow_all else better
         resting = state.cooldown_count > 0

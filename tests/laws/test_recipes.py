@@ -35,6 +35,7 @@ def test_sign_convention() -> None:
         "chain",  # of nothing
         "identity",
         "masked",
+        "reduce_on_plateau",
         "scale_by_adadelta",
         "scale_by_adam",
         "scale_by_learning_rate",  # with flip_sign=False, or without a rate

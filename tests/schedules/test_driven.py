@@ -310,6 +310,39 @@ def test_a_metric_that_is_not_finite_is_no_improvement_and_no_poison():
     np.testing.assert_array_equal(values, [1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25])
 
 
+def test_optax_s_transformation_is_optax_s_where_values_are_positive():
+    options = {"factor": 0.5, "patience": 2, "cooldown": 1, "accumulation_size": 2, "min_scale": 0.01}
+    for tolerances in ({"rtol": 1e-2}, {"rtol": 0.0, "atol": 0.1}, {"rtol": 0.02, "atol": 0.05}):
+        ours = lrjax.reduce_on_plateau(**options, **tolerances)
+        theirs = optax.contrib.reduce_on_plateau(**options, **tolerances)
+        for losses in COURSES[:2]:
+            state, oracle = ours.init(jnp.ones(())), theirs.init(jnp.ones(()))
+            assert state._fields == oracle._fields
+            update = jax.jit(
+                lambda s, o, v, a=ours, b=theirs: (
+                    a.update(jnp.ones(()), s, value=v),
+                    b.update(jnp.ones(()), o, value=v),
+                )
+            )
+            for loss in losses:
+                (got, state), (want, oracle) = update(state, oracle, loss)
+                assert float(got) == float(want)
+            assert float(state.best_value) == float(oracle.best_value)
+
+
+def test_optax_s_transformation_is_sign_safe_and_needs_its_value():
+    tx, grads = lrjax.reduce_on_plateau(0.5, 2), jnp.ones(2, jnp.bfloat16)
+    state = tx.init(grads)
+    for _ in range(3):
+        updates, state = tx.update(grads, state, value=-1.0)
+    assert float(state.scale) == 0.5
+    assert updates.dtype == jnp.bfloat16
+    with pytest.raises(TypeError, match=r"^`reduce_on_plateau\.update\(value=\.\.\.\)` must be given"):
+        tx.update(grads, state)
+    with pytest.raises(ValueError, match=r"`reduce_on_plateau\(atol=\.\.\.\)` must be greater than 0"):
+        lrjax.reduce_on_plateau(rtol=0.0)
+
+
 # Where metrics come from.
 
 

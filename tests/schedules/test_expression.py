@@ -5,7 +5,7 @@ import pytest
 
 import lrjax
 from lrjax.plot import preview_schedule, schedule_names
-from lrjax.schedules import parse_schedule
+from lrjax.schedules import schedule_from_text
 
 STEPS = np.arange(0, 1100, 50)
 NAMES = schedule_names()
@@ -63,20 +63,20 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", READ)
 def test_schedules_are_read(text):
-    np.testing.assert_allclose(parse_schedule(text, NAMES)(STEPS), READ[text](STEPS), rtol=1e-6)
+    np.testing.assert_allclose(schedule_from_text(text, NAMES)(STEPS), READ[text](STEPS), rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:30])
 def test_everything_else_is_refused(text):
     with pytest.raises(ValueError, match=REFUSED[text]) as error:
-        parse_schedule(text, NAMES)
+        schedule_from_text(text, NAMES)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["[0.1]", "'0.1'", "None", "warmup(1, 2, 3, 4)", "warmup(paces=3)"])
 def test_what_is_no_schedule_is_a_type_error(text):
     with pytest.raises(TypeError):
-        parse_schedule(text, NAMES)
+        schedule_from_text(text, NAMES)
 
 
 def test_every_public_schedule_can_be_named():
@@ -84,7 +84,7 @@ def test_every_public_schedule_can_be_named():
     public = {
         name for name in lrjax.schedules.__all__ if name.endswith(("_schedule", "_schedules", "_decay"))
     }
-    assert public - {"as_schedule", "check_schedule", "parse_schedule"} <= NAMES.keys()
+    assert public - {"as_schedule", "check_schedule", "schedule_from_text"} <= NAMES.keys()
 
 
 def test_a_preview_shows_values_warnings_and_writes(tmp_path):
