@@ -13,7 +13,16 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
-from lrjax.schedules import HeldOutState, Schedule, as_schedule, start, unset
+from lrjax.schedules import (
+    HeldOutState,
+    JoinSchedulesState,
+    RepeatState,
+    Schedule,
+    ScheduleState,
+    as_schedule,
+    start,
+    unset,
+)
 from lrjax.transform import GradientTransformation, identity
 
 
@@ -234,6 +243,63 @@ def scale_learning_rate(opt_state: OptState, factor: ScalarLike) -> OptState:
     return _map_rates("scale_learning_rate", rescale, opt_state)
 
 
+def get_steps(opt_state: OptState) -> dict[str, jax.Array]:
+    """The step of every schedule in an optimizer state: how many values it has given out.
+
+    Args:
+      opt_state: The state of an optimizer, however deeply nested.
+
+    Returns:
+      A dict of path in the state to an int32 count. Schedules inside of a joined or repeated one go
+      by its step, and what metrics alone drive has none.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.adam(lrjax.linear_schedule(1.0, 0.0, transition_steps=10))
+      >>> [int(step) for step in lrjax.get_steps(tx.init(jnp.zeros(2))).values()]
+      [0]
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
+    return {jax.tree_util.keystr(path) or ".": leaf.count for path, leaf in leaves if _is_clock(leaf)}
+
+
+def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
+    """Sets every schedule in an optimizer state to a step, as if it had given out so many values.
+
+    What metrics have done stays as it is, and so do other counts, such as that of Adam's bias
+    correction.
+
+    Args:
+      opt_state: The state of an optimizer, however deeply nested.
+      step: The step of the next update, >= 0, a whole number or a tracer.
+
+    Returns:
+      The new state; the one passed in is not changed.
+
+    Raises:
+      TypeError: If `step` is not one real number.
+      ValueError: If it is negative or not finite, or the state holds no schedule that has a step.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.sgd(lrjax.linear_schedule(1.0, 0.0, transition_steps=10))
+      >>> state = lrjax.set_step(tx.init(jnp.array(0.0)), 5)
+      >>> updates, state = tx.update(jnp.array(1.0), state)
+      >>> float(updates)
+      -0.5
+    """
+    _check.number("set_step", "step", step, low=0)
+    if not get_steps(opt_state):
+        raise _check.fail(
+            "set_step", "opt_state", "an optimizer state with a schedule that has a step", "none"
+        )
+
+    def move(state: Any) -> Any:
+        return state._replace(count=jnp.broadcast_to(jnp.asarray(step, jnp.int32), jnp.shape(state.count)))
+
+    return jax.tree.map(lambda x: move(x) if _is_clock(x) else x, opt_state, is_leaf=_is_clock)
+
+
 def observe(opt_state: OptState, value: ScalarLike) -> OptState:
     """Hands a held-out metric to every schedule that waits for one.
 
@@ -278,6 +344,10 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
     if not get_learning_rates(opt_state):
         raise _check.fail(call, "opt_state", "an optimizer state with a learning rate in it", "none")
     return jax.tree.map(lambda x: change(x) if _owns_rate(x) else x, opt_state, is_leaf=_owns_rate)
+
+
+def _is_clock(x: Any) -> bool:
+    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState))
 
 
 def _owns_rate(x: Any) -> bool:

@@ -91,7 +91,11 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
     def update(state: JoinSchedulesState, **signals: Any) -> tuple[jax.Array, JoinSchedulesState]:
         def branch(index: int) -> Callable[[tuple[Any, ...]], tuple[jax.Array, tuple[Any, ...]]]:
             def advance(inner: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
-                value, advanced = parts[index].update(inner[index], **signals)
+                part = parts[index]
+                value, advanced = part.update(inner[index], **signals)
+                if part.closed_form is not None:  # by the joint clock, which alone can be set
+                    now, begin = _clock.alike(state.count, starts[index])
+                    value = part.at(jnp.maximum(now - begin, 0))
                 value = jnp.asarray(value, jnp.float32)
                 return value, (*inner[:index], advanced, *inner[index + 1 :])
 
