@@ -33,10 +33,12 @@ def rates(tx, state, steps):
     return seen, state
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+# Where metrics reduce the rate on the way, or a round begins in between, a step that is set skips that.
+BY_STEP = [name for name in SCHEDULES if name not in ("with a plateau", "repeated, with a plateau")]
+
+
+@pytest.mark.parametrize("name", BY_STEP)
 def test_a_step_that_is_set_gives_the_rates_from_there(name):
-    if name in ("with a plateau", "repeated, with a plateau"):
-        pytest.skip("what metrics drive keeps its own course; the next test follows the clock")
     tx = lrjax.chain(lrjax.identity(), lrjax.masked(lrjax.sgd(SCHEDULES[name]), {"w": True, "b": True}))
     whole, _ = rates(tx, tx.init(GRADS), 16)
     for step in (0, 3, 8, 13):
