@@ -57,7 +57,8 @@ def polyak_schedule(
     r"""Polyak's rate, bounded as in SPS: $\eta_t = \min(a\,(f_t - f^*)^+ / (\|g_t\|^2 + \epsilon),\, b_t)$.
 
     $b_t = \eta_{max}$, or with `growth` $b_t = \rho\, \eta_{t-1}$: the rate then rises by at most
-    that factor a step. The value is a rate, not a factor: it has the units of loss over squared gradient.
+    that factor a step (a rate of 0 leaves the bound as it is). The value is a rate, not a factor: it
+    has the units of loss over squared gradient.
 
     Args:
       max_learning_rate: $\eta_{max}$ > 0; with `growth` the bound of the first step.
@@ -102,8 +103,9 @@ def polyak_schedule(
         slope = jnp.square(_norm(call, signals)) + _clock.scalar(eps)
         step = jnp.where(slope > 0, above / jnp.where(slope > 0, slope, 1), state.bound)
         rate = jnp.minimum(step, state.bound)
-        bound = state.bound if growth is None else rate * _clock.scalar(growth)
-        return rate, PolyakState(bound)
+        if growth is None:
+            return rate, state
+        return rate, PolyakState(jnp.where(rate > 0, rate * _clock.scalar(growth), state.bound))
 
     return Schedule(init, update)
 

@@ -61,6 +61,12 @@ def test_numbers_of_every_kind_multiply_from_both_sides(number):
         np.testing.assert_array_equal(schedule(STEPS), np.float32(number) + LINE(STEPS))
 
 
+def test_traced_numbers_multiply_from_both_sides():
+    both = jax.jit(lambda x: ((x * LINE)(3), (LINE * x)(3), (x + LINE)(3), (x - LINE)(3)))(0.5)
+    line = float(LINE(3))
+    np.testing.assert_allclose(both, [0.5 * line, 0.5 * line, 0.5 + line, 0.5 - line], rtol=1e-6)
+
+
 def test_negation_and_sum():
     np.testing.assert_array_equal((-LINE)(STEPS), -LINE(STEPS))
     np.testing.assert_array_equal(sum([LINE, LINE])(STEPS), 2 * LINE(STEPS))

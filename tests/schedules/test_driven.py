@@ -182,6 +182,13 @@ def test_polyak_takes_the_norm_from_the_gradient_where_none_is_given():
     assert float(rate) == 1.0, "the bound"
 
 
+def test_a_batch_that_is_fitted_does_not_stop_polyak_s_rate_for_good():
+    schedule = lrjax.polyak_schedule(growth=2.0)
+    rate, state = schedule.update(schedule.init(), value=0.0, grad_norm=1.0)
+    assert float(rate) == 0.0
+    assert float(schedule.update(state, value=0.5, grad_norm=1.0)[0]) == 0.5
+
+
 def test_polyak_converges_on_a_quadratic_without_a_rate():
     curvatures = jnp.array([1.0, 0.5, 0.25])
     tx = lrjax.sgd(lrjax.polyak_schedule(max_learning_rate=10.0))
