@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from lrjax import _check, _tree
 from lrjax._types import Metrics, OptState, Params
-from lrjax.learning_rate import get_learning_rates
+from lrjax.learning_rate import get_learning_rates, observe
 from lrjax.transform import apply_updates, with_extra_args_support
 
 MARK = "lrjax."  # what the names of marked values begin with
@@ -109,7 +109,7 @@ def trial(
 
     Returns:
       A `Trial`. Its metrics are "loss", those of `loss`, and "learning_rate" if the optimizer has
-      exactly one.
+      exactly one. Its `observe` hands the held-out "loss" to schedules made with `held_out=True`.
 
     Raises:
       TypeError: If an argument is not callable, or the signature of `loss` leaves open whether it
@@ -187,7 +187,10 @@ def trial(
         arguments = (state.params, state.model_state) if has_state else (state.params,)
         return _read_evaluation(evaluate(*arguments, batch))
 
-    return Trial(init, update, None if evaluate is None and takes_key else judge)
+    def hear(state: TrialState, metrics: Metrics) -> TrialState:
+        return state._replace(opt_state=observe(state.opt_state, metrics["loss"]))
+
+    return Trial(init, update, *((None, None) if evaluate is None and takes_key else (judge, hear)))
 
 
 def named_gradient(grad: Any) -> Any:

@@ -240,7 +240,7 @@ class Training:
             team.crew.start([i for i in ids.values() if not team.crew.holds(i)])
             measured = team.crew.evaluate(list(ids.values()), job.held_out, "held out")
             steps = {int(self.books.step[who]) for who in ids}
-            if job.trial.observe is not None and all(s > 0 and s % job.evaluate_every == 0 for s in steps):
+            if team.observes and all(s > 0 and s % job.evaluate_every == 0 for s in steps):
                 team.crew.observe(list(ids.values()), measured)
             for (who, i), row in zip(ids.items(), measured, strict=True):
                 better = self.books.hold_out(who, int(self.books.step[who]), row, team.member.held_out_names)

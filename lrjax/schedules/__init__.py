@@ -1,5 +1,6 @@
 """Schedules: how a number, most often the learning rate, moves during training."""
 
+from lrjax.schedules._algebra import CooldownState, RepeatState, cooldown, repeat, warmup
 from lrjax.schedules._chebyshev import chebyshev_schedule
 from lrjax.schedules._curves import (
     flat_cosine_schedule,
@@ -14,7 +15,12 @@ from lrjax.schedules._decay import (
     exponential_decay,
     linear_schedule,
 )
+from lrjax.schedules._driven import HeldOutState
+from lrjax.schedules._expression import schedule_from_text
 from lrjax.schedules._functions import MultiplicativeScheduleState, lambda_schedule, multiplicative_schedule
+from lrjax.schedules._greedy import GreedyState, greedy_schedule
+from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
+from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
 from lrjax.schedules._inverse import (
     bottou_schedule,
     inverse_sqrt_schedule,
@@ -38,9 +44,27 @@ from lrjax.schedules._piecewise import (
     piecewise_interpolate_schedule,
     step_schedule,
 )
+from lrjax.schedules._plateau import (
+    PlateauCooldownState,
+    PlateauState,
+    adaptive_schedule,
+    plateau_cooldown_schedule,
+    plateau_schedule,
+)
+from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
 from lrjax.schedules._polynomial import linear_factor_schedule, polynomial_schedule
+from lrjax.schedules._preview import check_schedule
+from lrjax.schedules._reduce_on_plateau import ReduceLROnPlateauState, reduce_on_plateau
 from lrjax.schedules._restarts import cosine_restarts_schedule, hard_restarts_schedule, sgdr_schedule
-from lrjax.schedules._schedule import Schedule, ScheduleState, as_schedule
+from lrjax.schedules._schedule import (
+    CombinedScheduleState,
+    Schedule,
+    ScheduleState,
+    as_schedule,
+    start,
+    unset,
+)
+from lrjax.schedules._spike import SpikeBackoffState, spike_backoff_schedule
 from lrjax.schedules._untuned import untuned_warmup_schedule
 from lrjax.schedules._warmup import (
     warmup_constant_schedule,
@@ -52,28 +76,48 @@ from lrjax.schedules._warmup import (
 from lrjax.schedules._wsd import infinite_schedule, tri_stage_schedule, wsd_schedule
 
 __all__ = [
+    "CombinedScheduleState",
+    "CooldownState",
+    "GreedyState",
+    "HeldOutState",
+    "HypergradientState",
+    "InjectStatefulHyperparamsState",
     "JoinSchedulesState",
+    "L4State",
     "MultiplicativeScheduleState",
     "NoisyScheduleState",
+    "PlateauCooldownState",
+    "PlateauState",
+    "PolyakState",
+    "ReduceLROnPlateauState",
+    "RepeatState",
     "Schedule",
     "ScheduleState",
+    "SpikeBackoffState",
+    "adaptive_schedule",
     "as_schedule",
     "bottou_schedule",
     "chebyshev_schedule",
+    "check_schedule",
     "constant_factor_schedule",
     "constant_schedule",
+    "cooldown",
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
     "cosine_restarts_schedule",
     "cyclic_schedule",
     "exponential_decay",
     "flat_cosine_schedule",
+    "greedy_schedule",
     "hard_restarts_schedule",
+    "hypergradient_schedule",
     "infinite_schedule",
+    "inject_hyperparams",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",
     "k_decay",
+    "l4_schedule",
     "lambda_schedule",
     "linear_factor_schedule",
     "linear_onecycle_schedule",
@@ -86,15 +130,26 @@ __all__ = [
     "onecycle_schedule",
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
+    "plateau_cooldown_schedule",
+    "plateau_schedule",
+    "polyak_schedule",
     "polynomial_schedule",
     "power_schedule",
+    "reduce_on_plateau",
+    "repeat",
     "rex_schedule",
     "robbins_monro_schedule",
+    "schedulable",
+    "schedule_from_text",
     "sgdr_schedule",
+    "spike_backoff_schedule",
+    "start",
     "step_schedule",
     "tanh_decay",
     "tri_stage_schedule",
+    "unset",
     "untuned_warmup_schedule",
+    "warmup",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",

@@ -254,7 +254,7 @@ def test_help_names_every_option_and_command(call, command):
         assert action.help is not argparse.SUPPRESS
     if not command:
         names = {name for (name,) in set(commands()) - {()}}
-        assert names == {"completion", "find", "range-test", "report", "sweep", "tasks"}
+        assert names == {"completion", "find", "range-test", "report", "schedule", "sweep", "tasks"}
         assert all(name in out for name in names)
     elif command[0] in ("find", "sweep", "range-test"):
         assert "TASK" in out

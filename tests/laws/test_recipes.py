@@ -58,6 +58,7 @@ def test_sign_convention() -> None:
         "multi_transform",
         "named_chain",
         "partition",
+        "reduce_on_plateau",
         "scale_by_adadelta",
         "scale_by_adam",
         "scale_by_lbfgs",

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import lrjax
@@ -75,7 +76,11 @@ def test_signature_is_optaxs(public: str) -> None:
     def shown(default: Any) -> Any:
         return "a transformation" if hasattr(default, "update") else default
 
-    assert arguments(getattr(lrjax, public)) == arguments(getattr(optax, public))
+    assert arguments(getattr(lrjax, public)) == arguments(_optax_named(public))
+
+
+def _optax_named(public: str) -> Any:
+    return getattr(optax, public) if hasattr(optax, public) else getattr(optax.contrib, public)
 
 
 def test_adadelta_without_a_rate_descends_where_optaxs_climbs() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 import lrjax
 from tests.oracles import schedules as oracle
+from tests.schedules.driven import ALGEBRA, DRIVEN
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -885,7 +886,7 @@ TABLE: tuple[Row, ...] = (
 )
 
 # Functions whose schedules need no closed form of time, or change another schedule: laws of their own.
-ELSEWHERE: frozenset[str] = frozenset()
+ELSEWHERE = frozenset(function.__name__ for function in ALGEBRA | DRIVEN)
 
 
 def public_schedules() -> set[str]:
