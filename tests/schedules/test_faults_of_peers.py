@@ -259,7 +259,7 @@ TAILS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "make"), TAILS, ids=str)
+@pytest.mark.parametrize(("name", "make"), [pytest.param(*tail, id=tail[0]) for tail in TAILS])
 @pytest.mark.parametrize("horizon", [10**5, 10**9])
 def test_the_tails_of_cosines_keep_their_digits(name, make, horizon):
     """Ten steps from the end of 1e5, 1 + cos(x) in float32 is off by 21 %."""
