@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 
-def over(steps, function, **numbers):
+def over(steps, function, *values, **numbers):
     """The values at an array of steps, in float64."""
-    return np.array([function(int(t), **numbers) for t in np.ravel(steps)], np.float64)
+    return np.array([function(int(t), *values, **numbers) for t in np.ravel(steps)], np.float64)
 
 
 def constant(t, value):

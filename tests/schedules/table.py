@@ -902,6 +902,7 @@ def rows(wanted: Callable[[Row], Any] = lambda row: True) -> list[Any]:
 
 STEPS = 64  # of one array of steps; always as many, so that a row is compiled once
 LOOP = 14  # steps of the pair, called one by one
+QUICK = {"xla_backend_optimization_level": 0}  # a program runs for less time than it takes to compile
 
 
 class Program:
@@ -915,7 +916,7 @@ class Program:
         self.row, self.traces = row, 0
         self.sweep = [{name: value} for name, values in row.numbers.items() for value in values]
         self.sweep += [{name: values[i] for name, values in row.numbers.items()} for i in (1, 2)]
-        self.jitted = jax.jit(jax.vmap(self._run, in_axes=(None, 0)))
+        self.jitted = jax.jit(jax.vmap(self._run, in_axes=(None, 0)), compiler_options=QUICK)
 
     def __call__(self, steps: Any, changes: Sequence[Mapping[str, float]]) -> Any:
         every = [*changes, *[changes[-1]] * (len(self.sweep) - len(changes))]

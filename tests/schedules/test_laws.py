@@ -16,6 +16,7 @@ import lrjax
 from tests.schedules.table import (
     ELSEWHERE,
     LOOP,
+    QUICK,
     STEPS,
     TABLE,
     program,
@@ -147,7 +148,7 @@ def test_gradients_are_finite_and_slopes(row):
     """Forward and reverse; at the typical numbers, and where every span is a step or none."""
     weights = np.cos(COUNTS[:LOOP]).astype(np.float32)
 
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # it runs twice
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def both(numbers):
         def values(numbers):
             return row(**numbers)(COUNTS[:LOOP])

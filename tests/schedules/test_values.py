@@ -17,7 +17,7 @@ ACCURACY = 1e-6  # of the peak, at any step (DESIGN.md, "Numbers that must hold"
 
 def vectorised(function):
     """A transcription of one step, over an array of steps."""
-    return lambda t, **numbers: oracle.over(t, function, **numbers)
+    return lambda t, *values, **numbers: oracle.over(t, function, *values, **numbers)
 
 
 linear, exponential, cosine = map(vectorised, (oracle.linear, oracle.exponential, oracle.cosine))
