@@ -38,7 +38,8 @@ def gated(
 
 def nothing(updates: Updates) -> Updates:
     """Zeros of the updates' shapes and dtypes."""
-    return jax.tree.map(lambda u: jnp.zeros(jnp.shape(u), jnp.result_type(u)), updates)
+    # Unlike `zeros`, `zeros_like` knows the mesh axes that a value varies over, which `cond` compares.
+    return jax.tree.map(lambda u: jnp.zeros_like(u, jnp.result_type(u)), updates)
 
 
 def _as(x: Any, like: Any) -> jax.Array:
