@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from lrjax._types import OptState, Updates
 
@@ -33,6 +34,8 @@ def gated(
     def around() -> tuple[Updates, OptState]:
         return jax.tree.map(jnp.asarray, otherwise), jax.tree.map(jnp.asarray, state)
 
+    if not isinstance(open_, Tracer):
+        return through() if open_ else around()  # outside jit `cond` would be compiled at every step
     return jax.lax.cond(open_, through, around)
 
 
