@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -55,7 +55,7 @@ class ApplyEvery(NamedTuple):
     grad_acc: Params
 
 
-class MultiSteps(GradientTransformation):
+class MultiSteps:
     r"""Gathers the gradients of $k$ micro-batches and hands their mean to the optimizer once.
 
     $\bar g \leftarrow \bar g + (g - \bar g) / (j + 1)$ on micro-batch $j = 0, 1, \ldots, k - 1$; the
@@ -74,6 +74,8 @@ class MultiSteps(GradientTransformation):
         that are complex, or wider than float32, keep theirs. Static.
 
     Attributes:
+      init: Makes the state, a `MultiStepsState`.
+      update: Gives the updates and the new state; `init, update = tx` unpacks both.
       inner_opt: The wrapped optimizer.
 
     Raises:
@@ -90,16 +92,14 @@ class MultiSteps(GradientTransformation):
       (0.0, -1.0, True)
     """
 
-    inner_opt: GradientTransformation
-
-    def __new__(
-        cls,
+    def __init__(
+        self,
         opt: Any,
         every_k_schedule: ScalarOrSchedule,
         use_grad_mean: bool = True,
         should_skip_update_fn: Callable[..., tuple[Any, Any]] | None = None,
         accumulator_dtype: Any = jnp.float32,
-    ) -> MultiSteps:
+    ) -> None:
         check_transformation("MultiSteps", "opt", opt)
         _check.boolean("MultiSteps", "use_grad_mean", use_grad_mean)
         if not callable(every_k_schedule):
@@ -149,9 +149,11 @@ class MultiSteps(GradientTransformation):
                 skip_state=skip_state,
             )
 
-        self = super().__new__(cls, init, update)
-        self.inner_opt = inner
-        return self
+        self.init, self.update, self.inner_opt = init, update, inner
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        yield self.init
+        yield self.update
 
     def has_updated(self, state: MultiStepsState | OptState) -> jax.Array:
         """Whether the last update was applied, as a bool scalar.

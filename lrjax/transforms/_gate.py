@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from lrjax._types import OptState, Updates
 
@@ -33,12 +34,15 @@ def gated(
     def around() -> tuple[Updates, OptState]:
         return jax.tree.map(jnp.asarray, otherwise), jax.tree.map(jnp.asarray, state)
 
+    if not isinstance(open_, Tracer):
+        return through() if open_ else around()  # outside jit `cond` would be compiled at every step
     return jax.lax.cond(open_, through, around)
 
 
 def nothing(updates: Updates) -> Updates:
     """Zeros of the updates' shapes and dtypes."""
-    return jax.tree.map(lambda u: jnp.zeros(jnp.shape(u), jnp.result_type(u)), updates)
+    # Unlike `zeros`, `zeros_like` knows the mesh axes that a value varies over, which `cond` compares.
+    return jax.tree.map(lambda u: jnp.zeros_like(u, jnp.result_type(u)), updates)
 
 
 def _as(x: Any, like: Any) -> jax.Array:

@@ -104,9 +104,8 @@ def test_has_updated_is_true_after_an_update_and_at_no_other_time() -> None:
 def test_it_is_a_pair_and_gives_a_plain_one() -> None:
     tx = lrjax.MultiSteps(lrjax.sgd(0.1), 2)
     init, update = tx
-    assert isinstance(tx, lrjax.GradientTransformation)
     assert tx.gradient_transformation() == lrjax.GradientTransformation(init, update)
-    assert type(tx.gradient_transformation()) is lrjax.GradientTransformation
+    assert jax.tree.leaves(tx) == [tx], "opaque to pytrees, as schedules are"
     assert tx.inner_opt.init(jnp.zeros(2))[0] == lrjax.EmptyState()
 
 

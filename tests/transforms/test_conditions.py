@@ -53,8 +53,9 @@ def test_members_of_a_vmap_are_refused_one_by_one() -> None:
     np.testing.assert_array_equal(state.last_finite, [False, True])
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["jit", "eager"])
 @pytest.mark.parametrize("wrapper", ["conditionally_transform", "conditionally_mask", "apply_if_finite"])
-def test_what_is_not_taken_is_not_computed(wrapper: str) -> None:
+def test_what_is_not_taken_is_not_computed(wrapper: str, compiled: bool) -> None:
     ran: list[int] = []
 
     def counted(updates: Any, state: Any, params: Any = None) -> Any:
@@ -64,9 +65,9 @@ def test_what_is_not_taken_is_not_computed(wrapper: str) -> None:
     inner = lrjax.GradientTransformation(lambda params: (), counted)
     argument = 5 if wrapper == "apply_if_finite" else lambda step: step % 2 == 1
     tx = getattr(lrjax, wrapper)(inner, argument)
-    state = tx.init(FINE)
+    state, update = tx.init(FINE), jax.jit(tx.update) if compiled else tx.update
     for g in (NAN, FINE, NAN, FINE):
-        _, state = jax.jit(tx.update)(g, state)
+        _, state = update(g, state)
     jax.effects_barrier()
     assert len(ran) == 2
 

@@ -143,6 +143,10 @@ def test_masks_of_extra_keywords_follow_the_parts() -> None:
             lambda: lrjax.named_chain(("a", lrjax.sgd(1)), ("a", lrjax.sgd(1))),
             r"`named_chain\(args\[1\]=...\)` must be a name that has not come before, got 'a'",
         ),
+        (
+            lambda: lrjax.named_chain(("a", lrjax.clip(1.0))).update(PARAMS, {"b": ()}),
+            r"`named_chain.update\(state=...\)` must be the dict of states .* of a, got b",
+        ),
         (lambda: lrjax.flatten(lrjax.sgd), r"`flatten\(inner=...\)`.*call it"),
         (lambda: lrjax.selective_transform(1, freeze_mask=True), r"`selective_transform\(optimizer=...\)`"),
     ],
