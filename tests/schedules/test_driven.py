@@ -534,6 +534,15 @@ def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
 
 
 @every_row
+def test_gradients_with_respect_to_every_number_are_finite(row):
+    typical = {name: jnp.float32(values[0]) for name, values in row.numbers.items()}
+    slopes = jax.jit(jax.grad(lambda numbers: jnp.sum(scanned(row(**numbers)))))(typical)
+    assert all(np.isfinite(slope) for slope in slopes.values()), slopes
+    smooth = {"factor", "scaling", "fraction", "step_size", "steps"} & slopes.keys()
+    assert all(slopes[name] != 0 for name in smooth), slopes
+
+
+@every_row
 def test_a_resumed_run_goes_on_to_the_bit(row):
     """The state is all there is: stored and read back, it continues the same course."""
     schedule, stacked = row(), signals_of()
