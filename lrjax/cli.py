@@ -131,6 +131,7 @@ def _add_schedule(commands: Any) -> None:
         "schedule",
         help="show a schedule before training",
         description="Shows a schedule's values over a run, warns of what is often not meant, and draws it.",
+        epilog="exit codes: 0 the schedule was shown, 2 bad input or an error",
     )
     schedule.add_argument(
         "expression",

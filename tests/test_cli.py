@@ -336,10 +336,11 @@ def test_help_names_every_option_and_command(call, command):
             assert option in out
         assert action.help is not argparse.SUPPRESS
     if not command:
-        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "range-test", "tasks"}
-        assert all(name in out for name in ("find", "sweep", "range-test", "tasks"))
+        names = {"find", "sweep", "range-test", "schedule", "tasks"}
+        assert {name for (name,) in set(commands()) - {()}} == names
+        assert all(name in out for name in names)
     elif command != ("tasks",):
-        assert "TASK" in out
+        assert ("EXPRESSION" if command == ("schedule",) else "TASK") in out
         assert "exit codes" in out
 
 
