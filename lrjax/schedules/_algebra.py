@@ -13,10 +13,17 @@ from lrjax._types import Params, ScalarLike, ScalarOrSchedule
 from lrjax.schedules import _clock
 from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form, start
 
+
+def _root(x: jax.Array) -> jax.Array:
+    """The square root of a number >= 0; at 0, where its slope is infinite, its gradient is 0."""
+    inside = x > 0
+    return jnp.where(inside, jnp.sqrt(jnp.where(inside, x, 1.0)), 0.0)
+
+
 COOLDOWNS = {
     "linear": lambda done, left: left,
     "cosine": lambda done, left: jnp.square(jnp.sin(math.pi / 2 * left)),
-    "sqrt": lambda done, left: left / (1 + jnp.sqrt(done)),  # 1 - sqrt(done), without cancellation
+    "sqrt": lambda done, left: left / (1 + _root(done)),  # 1 - sqrt(done), without cancellation
 }
 
 

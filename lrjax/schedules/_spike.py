@@ -96,7 +96,9 @@ def spike_backoff_schedule(
         return SpikeBackoffState(_driven.one(), _driven.zero(), _driven.zero(), none, none)
 
     def judge(state: SpikeBackoffState, value: jax.Array) -> SpikeBackoffState:
-        deviation = jnp.maximum(jnp.sqrt(state.variance), _LEAST * jnp.abs(state.mean))
+        spread = state.variance > 0  # the slope of a root at 0 is infinite
+        deviation = jnp.where(spread, jnp.sqrt(jnp.where(spread, state.variance, 1)), 0)
+        deviation = jnp.maximum(deviation, _LEAST * jnp.abs(state.mean))
         limit = state.mean + _clock.scalar(threshold) * deviation
         known = state.count >= _clock.steps(warmup)
         jumps = ~jnp.isfinite(value) | (known & (value > limit))

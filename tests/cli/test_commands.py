@@ -256,8 +256,8 @@ def test_help_names_every_option_and_command(call, command):
         names = {name for (name,) in set(commands()) - {()}}
         assert names == {"completion", "find", "range-test", "report", "schedule", "sweep", "tasks"}
         assert all(name in out for name in names)
-    elif command[0] in ("find", "sweep", "range-test"):
-        assert "TASK" in out
+    elif command[0] in ("find", "sweep", "range-test", "schedule"):
+        assert ("EXPRESSION" if command == ("schedule",) else "TASK") in out
         assert "exit codes" in out
 
 

@@ -126,7 +126,7 @@ LOSSES = jnp.array(
     [4, 3, 2.25, 2, 1.9, 1.9, 2.0, 1.9, 1.9, 2.0, 2.0, 9.0, 2.0, 1.9, 1.5, 1, 0.5, 0.25, 0.25, 0.25],
     jnp.float32,
 )
-PARAMS = {"w": jnp.array([1.0, -0.5]), "b": jnp.array(0.25)}
+PARAMS = {"w": jnp.array([1.0, -0.5], jnp.float32), "b": jnp.array(0.25, jnp.float32)}
 
 
 def signals_of(losses: Any = LOSSES) -> dict[str, Any]:

@@ -136,6 +136,17 @@ def test_cooldown_is_the_schedule_times_a_falling_factor(shape, fall, end):
     np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
 
 
+@pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt"])
+def test_gradients_of_a_cooldown_are_finite(shape):
+    def total(steps, begin, end):
+        schedule = lrjax.cooldown(lrjax.warmup(begin) * COSINE, steps, begin, end, shape)
+        return jnp.sum(lrjax.repeat(schedule, 20.0)(jnp.arange(24)))
+
+    slopes = np.asarray(jax.grad(total, argnums=(0, 1, 2))(10.0, 6.0, 0.25))
+    assert np.isfinite(slopes).all()
+    assert np.all(slopes != 0)
+
+
 def test_a_cooldown_begins_at_a_signal_and_needs_it_only_once():
     timed = lrjax.cooldown(COSINE, 5, begin=8, shape="sqrt")
     schedule = lrjax.cooldown(COSINE, 5, shape="sqrt")

@@ -403,7 +403,7 @@ def test_a_sweep_hands_its_evaluations_to_the_plateau(plan):
     task = lrjax.tasks.load("quadratic-deep")
 
     def optimizer(learning_rate):
-        return lrjax.sgd(learning_rate * lrjax.plateau_schedule(0.5, 2, held_out=True))
+        return lrjax.sgd(learning_rate * lrjax.plateau_schedule(0.5, 2, threshold=0.75, held_out=True))
 
     sweep = lrjax.sweep(
         task.trial(optimizer),
@@ -418,11 +418,42 @@ def test_a_sweep_hands_its_evaluations_to_the_plateau(plan):
     for point, rate in enumerate(sweep.points["learning_rate"]):
         held_out = sweep.held_out["loss"][point, 0]
         steps = sweep.held_out_steps
-        factors = run(lrjax.plateau_schedule(0.5, 2), held_out[steps > 0])
+        factors = run(lrjax.plateau_schedule(0.5, 2, threshold=0.75), held_out[steps > 0])
+        assert factors[-2] < 1, "the plateau acts"
         rates = sweep.metrics["learning_rate"][point, 0]
         for step, factor in zip(steps[steps > 0], factors, strict=True):
             if step < 40:
                 assert rates[step] == pytest.approx(float(rate) * float(factor), rel=1e-6), (point, step)
+
+
+def test_a_sweep_that_is_taken_up_again_keeps_the_plateaus(tmp_path):
+    """Stored and grown from 20 to 40 steps, it is the sweep that was never stopped, to the bit."""
+    task = lrjax.tasks.load("quadratic-deep")
+
+    def optimizer(learning_rate):
+        spikes = lrjax.spike_backoff_schedule(warmup=5)
+        return lrjax.sgd(
+            learning_rate * spikes * lrjax.plateau_schedule(0.5, 2, threshold=0.75, held_out=True), 0.5
+        )
+
+    def run_to(steps, directory):
+        return lrjax.sweep(
+            task.trial(optimizer),
+            {"learning_rate": [1e-6, 0.02]},
+            task.data,
+            steps=steps,
+            evaluate_on=task.validation,
+            evaluate_every=4,
+            plan="vmap",
+            progress=False,
+            directory=directory,
+        )
+
+    run_to(20, tmp_path / "cut")
+    cut, whole = run_to(40, tmp_path / "cut"), run_to(40, tmp_path / "whole")
+    assert whole.metrics["learning_rate"][0, 0, -1] < 1e-6, "the plateau has acted"
+    for name in ("learning_rate", "loss"):
+        np.testing.assert_array_equal(cut.metrics[name], whole.metrics[name])
 
 
 # Laws.
@@ -463,6 +494,24 @@ def test_states_keep_their_types_and_begin_finite(row):
 
 
 @every_row
+def test_types_are_the_same_under_x64(row):
+    def types(tree):
+        return [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+
+    def one_step(losses):
+        schedule = row()
+        state = first_state(schedule)
+        signals = jax.tree.map(lambda x: x[0], signals_of(losses))
+        return state, advance(schedule, state, {**signals, "updates": PARAMS})
+
+    want = jax.eval_shape(one_step, LOSSES)
+    with jax.enable_x64(True):
+        state, (value, after) = jax.eval_shape(one_step, jnp.asarray(np.asarray(LOSSES), jnp.float64))
+    assert types(state) == types(after) == types(want[0])
+    assert types(value) == [((), jnp.dtype("float32"), False)]
+
+
+@every_row
 def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
     traces = 0
 
@@ -482,6 +531,15 @@ def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
     np.testing.assert_allclose(got, alone, rtol=1e-5)
     for name, values in zip(typical, alone[1:], strict=True):
         assert not np.array_equal(values, alone[0]), f"the table's other `{name}` changes nothing"
+
+
+@every_row
+def test_gradients_with_respect_to_every_number_are_finite(row):
+    typical = {name: jnp.float32(values[0]) for name, values in row.numbers.items()}
+    slopes = jax.jit(jax.grad(lambda numbers: jnp.sum(scanned(row(**numbers)))))(typical)
+    assert all(np.isfinite(slope) for slope in slopes.values()), slopes
+    smooth = {"factor", "scaling", "fraction", "step_size", "steps"} & slopes.keys()
+    assert all(slopes[name] != 0 for name in smooth), slopes
 
 
 @every_row

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 import lrjax
-from lrjax.cli._console import EXIT_CODES, FOUND, Console
+from lrjax.cli._console import FOUND, Console
 from lrjax.cli._parser import BadInput, add_output
 from lrjax.cli._work import Result
 
@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
         "schedule",
         help="show a schedule before training",
         description="Shows a schedule's values over a run, warns of what is often not meant, and draws it.",
-        epilog=EXIT_CODES,
+        epilog="exit codes: 0 the schedule was shown, 2 bad input, 3 another error",
     )
     schedule.add_argument(
         "expression",
