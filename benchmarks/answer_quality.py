@@ -223,7 +223,7 @@ def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[
     budget = int(SHARE * truth.losses.size * task.steps)
     if "find" in methods:
         began = time.perf_counter()
-        sweep = lrjax.find_learning_rate(trial, task.data, **common)
+        sweep = lrjax.find_learning_rate(trial, task.data, budget=budget, **common)
         seconds = time.perf_counter() - began
         answer = sweep.answer
         found["find"] = Said(answer.learning_rate, answer.interval, sweep.cost.member_steps_used, seconds)

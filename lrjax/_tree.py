@@ -19,6 +19,17 @@ from lrjax._types import ScalarLike
 _LAST_COUNT = np.iinfo(np.int32).max
 
 
+@jax.tree_util.register_static
+class ParamsPlaceholder:
+    """Stands for a whole tree of parameters, to see where a state keeps trees like it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParamsPlaceholder)
+
+    def __hash__(self) -> int:
+        return hash(ParamsPlaceholder)
+
+
 def wide(x: Any) -> jax.Array:
     """The leaf in the dtype it is computed in: float32 for half precision, else its own."""
     x = jnp.asarray(x)
@@ -132,14 +143,24 @@ def norm(tree: Any) -> jax.Array:
     if not leaves:
         return jnp.zeros((), jnp.float32)
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in leaves]))
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    unit = unit_for(largest)
     total = jnp.stack([jnp.sum(square(x / unit)) for x in leaves]).sum()
     return unit * jnp.sqrt(total)
 
 
-def vdot(a: Any, b: Any) -> jax.Array:
+def unit_for(largest: jax.Array) -> jax.Array:
+    """A divisor of numbers up to `largest` whose squares are to be summed without overflow.
+
+    Near the end of the range it is less than the largest: compilers divide by multiplying with the inverse,
+    which would be subnormal there, and is flushed to zero.
+    """
+    most = float(jnp.finfo(largest.dtype).max) ** 0.75
+    return jnp.where((largest > 0) & jnp.isfinite(largest), jnp.minimum(largest, most), 1)
+
+
+def vdot(x: Any, y: Any) -> jax.Array:
     """The real inner product of two trees, in at least float32."""
-    products = jax.tree.map(lambda x, y: jnp.real(jnp.sum(jnp.conj(wide(x)) * wide(y))), a, b)
+    products = jax.tree.map(lambda a, b: jnp.real(jnp.sum(jnp.conj(wide(a)) * wide(b))), x, y)
     return _total(jax.tree.leaves(products))
 
 

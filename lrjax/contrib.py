@@ -38,6 +38,7 @@ from lrjax.optimizers import (
     schedule_free_sgd,
     simplified_ademamix,
 )
+from lrjax.schedules import reduce_on_plateau
 
 __all__ = [
     "COCOBState",
@@ -63,6 +64,7 @@ __all__ = [
     "momo_adam",
     "muon",
     "prodigy",
+    "reduce_on_plateau",
     "scale_by_acprop",
     "scale_by_ademamix",
     "scale_by_adopt",

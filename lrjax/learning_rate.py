@@ -6,7 +6,6 @@ nesting of transformations.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +13,16 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
-from lrjax.schedules import Schedule, as_schedule
+from lrjax.schedules import (
+    HeldOutState,
+    JoinSchedulesState,
+    RepeatState,
+    Schedule,
+    ScheduleState,
+    as_schedule,
+    start,
+    unset,
+)
 from lrjax.transform import GradientTransformation, identity
 
 
@@ -93,12 +101,11 @@ def scale_by_learning_rate(
     sign = -1 if flip_sign else 1
 
     def init(params: Params) -> ScaleByLearningRateState:
-        del params
-        first = _unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
+        first = unset() if schedule.closed_form is None else schedule.at(jnp.zeros((), jnp.int32))
         return ScaleByLearningRateState(
-            schedule_state=ScaledScheduleState(_float32(1.0), schedule.init()),
+            schedule_state=ScaledScheduleState(_float32(1.0), start(schedule, params)),
             learning_rate=_float32(first),
-            override=_float32(_unset()),
+            override=_float32(unset()),
         )
 
     def update(
@@ -106,7 +113,7 @@ def scale_by_learning_rate(
     ) -> tuple[Updates, ScaleByLearningRateState]:
         del params
         factor, inner_state = state.schedule_state
-        value, inner_state = schedule.update(inner_state, **extra)
+        value, inner_state = schedule.update(inner_state, **{"updates": updates, **extra})
         rate = jnp.where(jnp.isfinite(state.override), state.override, _float32(value) * factor)
 
         def scale(u: Any) -> jax.Array:
@@ -195,7 +202,7 @@ def set_learning_rate(opt_state: OptState, learning_rate: ScalarLike | None) -> 
     """
     if learning_rate is not None:
         _check.number("set_learning_rate", "learning_rate", learning_rate)
-    pinned = _unset() if learning_rate is None else learning_rate
+    pinned = unset() if learning_rate is None else learning_rate
 
     def pin(state: ScaleByLearningRateState) -> ScaleByLearningRateState:
         override = jnp.broadcast_to(_float32(pinned), jnp.shape(state.override))
@@ -236,19 +243,127 @@ def scale_learning_rate(opt_state: OptState, factor: ScalarLike) -> OptState:
     return _map_rates("scale_learning_rate", rescale, opt_state)
 
 
+def keep_rate_settings(opt_state: OptState, earlier: OptState) -> OptState:
+    """A state begun anew, with the rates' overrides and factors that an earlier one had."""
+
+    def keep(new: Any, old: Any) -> Any:
+        if not _owns_rate(new):
+            return new
+        schedule_state = new.schedule_state._replace(factor=old.schedule_state.factor)
+        return new._replace(schedule_state=schedule_state, override=old.override)
+
+    return jax.tree.map(keep, opt_state, earlier, is_leaf=_owns_rate)
+
+
+def get_steps(opt_state: OptState) -> dict[str, jax.Array]:
+    """The step of every schedule in an optimizer state: how many values it has given out.
+
+    Args:
+      opt_state: The state of an optimizer, however deeply nested.
+
+    Returns:
+      A dict of path in the state to an int32 count. Schedules inside of a joined or repeated one go
+      by its step, and what metrics alone drive has none.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.adam(lrjax.linear_schedule(1.0, 0.0, transition_steps=10))
+      >>> [int(step) for step in lrjax.get_steps(tx.init(jnp.zeros(2))).values()]
+      [0]
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
+    return {jax.tree_util.keystr(path) or ".": leaf.count for path, leaf in leaves if _is_clock(leaf)}
+
+
+def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
+    """Sets every schedule in an optimizer state to a step, as if it had given out so many values.
+
+    What metrics have done stays as it is, and so do other counts, such as that of Adam's bias
+    correction.
+
+    Args:
+      opt_state: The state of an optimizer, however deeply nested.
+      step: The step of the next update, >= 0, a whole number or a tracer.
+
+    Returns:
+      The new state; the one passed in is not changed.
+
+    Raises:
+      TypeError: If `step` is not one real number.
+      ValueError: If it is negative or not finite, or the state holds no schedule that has a step.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.sgd(lrjax.linear_schedule(1.0, 0.0, transition_steps=10))
+      >>> state = lrjax.set_step(tx.init(jnp.array(0.0)), 5)
+      >>> updates, state = tx.update(jnp.array(1.0), state)
+      >>> float(updates)
+      -0.5
+    """
+    _check.number("set_step", "step", step, low=0)
+    if not get_steps(opt_state):
+        raise _check.fail(
+            "set_step", "opt_state", "an optimizer state with a schedule that has a step", "none"
+        )
+
+    def move(state: Any) -> Any:
+        return state._replace(count=jnp.broadcast_to(jnp.asarray(step, jnp.int32), jnp.shape(state.count)))
+
+    return jax.tree.map(lambda x: move(x) if _is_clock(x) else x, opt_state, is_leaf=_is_clock)
+
+
+def observe(opt_state: OptState, value: ScalarLike) -> OptState:
+    """Hands a held-out metric to every schedule that waits for one.
+
+    Those are the schedules made with `held_out=True`. They judge it at the next update. A trial that
+    `lrjax.trial` made does this after each held-out evaluation of a sweep.
+
+    Args:
+      opt_state: The state of an optimizer or of a schedule, however deeply nested.
+      value: The metric, a number or a tracer.
+
+    Returns:
+      The new state; the one passed in is not changed, and returned as it is if nothing waits.
+
+    Raises:
+      TypeError: If `value` is not one number.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> schedule = 0.5 * lrjax.plateau_schedule(factor=0.5, patience=1, held_out=True)
+      >>> tx = lrjax.sgd(schedule)
+      >>> state = tx.init(jnp.array(0.0))
+      >>> for loss in (2.0, 2.0):
+      ...     state = lrjax.observe(state, loss)
+      ...     _, state = tx.update(jnp.array(1.0), state)
+      >>> float(lrjax.get_learning_rate(state))
+      0.25
+    """
+    if jnp.shape(value) != ():
+        raise _check.fail_type("observe", "value", "one number", _check.describe(value))
+
+    def hand(state: HeldOutState) -> HeldOutState:
+        observed = jnp.broadcast_to(_float32(value), jnp.shape(state.observed))
+        return state._replace(observed=observed, fresh=jnp.ones_like(state.fresh))
+
+    def waits(x: Any) -> bool:
+        return isinstance(x, HeldOutState)
+
+    return jax.tree.map(lambda x: hand(x) if waits(x) else x, opt_state, is_leaf=waits)
+
+
 def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
     if not get_learning_rates(opt_state):
         raise _check.fail(call, "opt_state", "an optimizer state with a learning rate in it", "none")
     return jax.tree.map(lambda x: change(x) if _owns_rate(x) else x, opt_state, is_leaf=_owns_rate)
 
 
+def _is_clock(x: Any) -> bool:
+    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState))
+
+
 def _owns_rate(x: Any) -> bool:
     return isinstance(x, ScaleByLearningRateState)
-
-
-def _unset() -> float:
-    """What stands where no rate is: NaN, or -infinity where JAX is told to stop at any NaN."""
-    return -math.inf if jax.config.values["jax_debug_nans"] else math.nan
 
 
 def _float32(x: Any) -> jax.Array:

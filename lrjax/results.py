@@ -10,13 +10,14 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lrjax import _check
+from lrjax._files import write_whole
+from lrjax._values import as_json
 
 FORMAT = 2
 RANGE_TEST_FORMAT = 1
@@ -238,12 +239,11 @@ def write(data: SweepData, path: str | os.PathLike[str]) -> None:
       OSError: If the directory cannot be written.
     """
     directory = Path(path)
-    directory.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
     points: dict[str, Any] = {}
     for name, values in data.points.items():
         if values.dtype == object:
-            points[name] = [_as_json(value) for value in values]
+            points[name] = [as_json(value) for value in values]
         else:
             points[name] = None
             arrays[f"points/{name}"] = values
@@ -264,20 +264,12 @@ def write(data: SweepData, path: str | os.PathLike[str]) -> None:
         "points": points,
     }
     text = json.dumps(about, indent=2) + "\n"
-    contents: dict[str, Callable[[Any], object]] = {
-        "sweep.npz": lambda file: np.savez_compressed(file, allow_pickle=False, **arrays),
-        "sweep.json": lambda file: file.write(text.encode()),
-    }
-    temporaries = {name: directory / f".{name}.{os.getpid()}" for name in contents}
-    try:
-        for name, temporary in temporaries.items():
-            with temporary.open("wb") as file:
-                contents[name](file)
-        for name, temporary in temporaries.items():  # both are whole: now they replace the old ones
-            temporary.replace(directory / name)
-    finally:
-        for temporary in temporaries.values():
-            temporary.unlink(missing_ok=True)
+    write_whole(
+        {
+            directory / "sweep.npz": lambda file: np.savez_compressed(file, allow_pickle=False, **arrays),
+            directory / "sweep.json": text,
+        }
+    )
 
 
 def read(path: str | os.PathLike[str]) -> SweepData:
@@ -341,12 +333,10 @@ def write_range_test(data: RangeTestData, path: str | os.PathLike[str]) -> None:
     Raises:
       OSError: If the directory cannot be written.
     """
-    directory = Path(path)
-    directory.mkdir(parents=True, exist_ok=True)
     about = {
         "format": RANGE_TEST_FORMAT,
         "name": data.name,
-        "hyperparams": {name: _as_json(value) for name, value in data.hyperparams.items()},
+        "hyperparams": {name: as_json(value) for name, value in data.hyperparams.items()},
         "plan": dataclasses.asdict(data.plan),
         "cost": dataclasses.asdict(data.cost),
         "learning_rates": data.learning_rates.tolist(),
@@ -354,12 +344,7 @@ def write_range_test(data: RangeTestData, path: str | os.PathLike[str]) -> None:
         "held_out": None if data.held_out is None else _nulls(data.held_out),
         "diverged_at": data.diverged_at.tolist(),
     }
-    temporary = directory / f".{_RANGE_TEST}.{os.getpid()}"
-    try:
-        temporary.write_text(json.dumps(about) + "\n")
-        temporary.replace(directory / _RANGE_TEST)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole({Path(path) / _RANGE_TEST: json.dumps(about) + "\n"})
 
 
 def holds_range_test(path: str | os.PathLike[str]) -> bool:
@@ -433,12 +418,6 @@ def _object_array(values: list[Any]) -> np.ndarray:
     column = np.empty(len(values), object)
     column[:] = values
     return column
-
-
-def _as_json(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, str, int, float)):
-        return value
-    return getattr(value, "__qualname__", repr(value))
 
 
 def _under(field: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -188,6 +188,37 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
     return GradientTransformation(init, update)
 
 
+def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformation:
+    """Makes a transformation from a function of one leaf of the updates and of the parameters.
+
+    Args:
+      f: `f(update, param) -> update`, on leaves; `param` is None where the caller of `update` passed
+        no parameters.
+
+    Returns:
+      A `GradientTransformation` with an `EmptyState`.
+
+    Raises:
+      TypeError: If `f` is not callable.
+
+    Example:
+      >>> import lrjax
+      >>> decay = lrjax.stateless_with_tree_map(lambda update, param: update + 0.5 * param)
+      >>> decay.update({"w": 3.0}, decay.init({"w": 2.0}), {"w": 2.0})[0]
+      {'w': 4.0}
+    """
+    if not callable(f):
+        expected = "a function of one update and one parameter"
+        raise _check.fail_type("stateless_with_tree_map", "f", expected, _check.describe(f))
+
+    def over(updates: Updates, params: Params | None) -> Updates:
+        if params is None:
+            return jax.tree.map(lambda u: f(u, None), updates)
+        return jax.tree.map(f, updates, params)
+
+    return stateless(over)
+
+
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Adds updates to parameters; every parameter keeps its dtype.
 

@@ -17,10 +17,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 from lrjax import _check, _tree
 from lrjax._types import Metrics, OptState, Params
-from lrjax.learning_rate import get_learning_rates
+from lrjax.learning_rate import get_learning_rates, observe
 from lrjax.transform import apply_updates, with_extra_args_support
 
-GRADIENT = "lrjax.gradient"  # what the names of marked gradients begin with
+MARK = "lrjax."  # what the names of marked values begin with
 
 
 class Trial(NamedTuple):
@@ -109,7 +109,7 @@ def trial(
 
     Returns:
       A `Trial`. Its metrics are "loss", those of `loss`, and "learning_rate" if the optimizer has
-      exactly one.
+      exactly one. Its `observe` hands the held-out "loss" to schedules made with `held_out=True`.
 
     Raises:
       TypeError: If an argument is not callable, or the signature of `loss` leaves open whether it
@@ -173,6 +173,7 @@ def trial(
             value_fn=lambda params: objective(params)[0],
             grad_norm=_tree.norm(grad),
         )
+        updates = _named("update", updates)
         params = apply_updates(state.params, updates)
         rates = list(get_learning_rates(opt_state).values())
         rate = {"learning_rate": rates[0]} if len(rates) == 1 else {}
@@ -186,7 +187,10 @@ def trial(
         arguments = (state.params, state.model_state) if has_state else (state.params,)
         return _read_evaluation(evaluate(*arguments, batch))
 
-    return Trial(init, update, None if evaluate is None and takes_key else judge)
+    def hear(state: TrialState, metrics: Metrics) -> TrialState:
+        return state._replace(opt_state=observe(state.opt_state, metrics["loss"]))
+
+    return Trial(init, update, *((None, None) if evaluate is None and takes_key else (judge, hear)))
 
 
 def named_gradient(grad: Any) -> Any:
@@ -205,8 +209,13 @@ def named_gradient(grad: Any) -> Any:
       >>> jax.grad(lambda x: lrjax.trials.named_gradient(x) ** 2)(3.0).item()
       6.0
     """
+    return _named("gradient", grad)
+
+
+def _named(kind: str, tree: Any) -> Any:
+    """The tree itself, each leaf marked with what it is and where it stands."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, g: checkpoint_name(g, GRADIENT + jax.tree_util.keystr(path)), grad
+        lambda path, x: checkpoint_name(x, MARK + kind + jax.tree_util.keystr(path)), tree
     )
 
 

@@ -12,7 +12,7 @@ import lrjax
 ROOT = pathlib.Path(lrjax.__file__).parent
 
 # Room -> the rooms it may import. A room is a module or a package at the top of lrjax.
-BASE = {"_types", "_check"}
+BASE = {"_types", "_check", "_values", "_files"}
 CORE = BASE | {"_tree", "transform"}
 RESULTS = BASE | {"_tree", "results"}
 SEARCH = CORE | {
@@ -32,8 +32,11 @@ SEARCH = CORE | {
 ROOMS = {
     "_types": set(),
     "_check": {"_types"},
+    "_values": set(),
+    "_files": set(),
     "_tree": BASE,
     "_keys": set(),
+    "tree": BASE | {"_tree"},
     "transform": BASE | {"_tree"},
     "transforms": CORE,
     "schedules": CORE,

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 
 import lrjax
-from lrjax import cli
+from lrjax.cli._main import parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +37,7 @@ def test_lrjax_commands_parse(page):
         for line in block.splitlines():
             words = shlex.split(line.rpartition("&&")[2])
             if words and words[0].endswith("lrjax"):
-                assert callable(cli._parser().parse_args(words[1:]).run)
+                assert callable(parser().parse_args(words[1:]).run)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

@@ -11,7 +11,18 @@ import pytest
 
 import lrjax
 
-HEAVY = ["matplotlib", "sklearn", "optax", "flax", "torch", "tqdm"]
+HEAVY = [
+    "matplotlib",
+    "sklearn",
+    "optax",
+    "flax",
+    "torch",
+    "tqdm",
+    "pandas",
+    "xarray",
+    "tensorboardX",
+    "shtab",
+]
 
 
 def public_names():

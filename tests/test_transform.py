@@ -92,6 +92,16 @@ def test_stateless_needs_a_function() -> None:
         lrjax.stateless(3)
 
 
+def test_stateless_with_tree_map_sees_leaf_and_parameter() -> None:
+    tx = lrjax.stateless_with_tree_map(lambda u, p: (u, p))
+    assert tx.update({"w": 3.0}, tx.init({"w": 1.0}), {"w": 4.0})[0] == {"w": (3.0, 4.0)}
+    assert tx.update({"w": 3.0}, tx.init({"w": 1.0}))[0] == {"w": (3.0, None)}
+    with pytest.raises(
+        TypeError, match=r"^`stateless_with_tree_map\(f=\.\.\.\)` must be a function .*, got 3$"
+    ):
+        lrjax.stateless_with_tree_map(3)
+
+
 def test_identity_returns_the_very_updates() -> None:
     grads = {"w": jnp.ones(2), "none": None}
     tx = lrjax.identity()

@@ -314,6 +314,18 @@ def test_signals_reach_the_optimizer():
     np.testing.assert_allclose(seen.value_elsewhere, loss({"w": 4.0, "b": 3.0}, BATCH), rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-37, 1.0, 1e38])  # squares of the outer two are no float32
+def test_the_norm_of_a_gradient_neither_overflows_nor_vanishes(scale):
+    def loss(params, batch):
+        return scale * (params["w"][0] + 2 * params["w"][1] - 2 * params["b"])
+
+    params = {"w": jnp.zeros(2), "b": jnp.zeros(())}
+    run = lrjax.trial(lambda key: params, loss, spy)
+    for update in (run.update, jax.jit(run.update)):
+        _, state = update(run.init(KEY, RATE), BATCH, RATE)
+        np.testing.assert_allclose(state.opt_state.grad_norm, 3 * scale, rtol=1e-6)
+
+
 def test_value_fn_is_the_step_s_own_loss():
     """The same batch, model state and random numbers as the value."""
 

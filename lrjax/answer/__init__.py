@@ -1,9 +1,19 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
+from lrjax.answer._autopsy import Autopsy
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung
-from lrjax.answer._measured import dropped_at, final_losses, held_out_values, interrupted, rungs
+from lrjax.answer._measured import (
+    absent,
+    dropped_at,
+    final_losses,
+    final_values,
+    held_out_values,
+    interrupted,
+    rungs,
+)
 from lrjax.answer._paired import within_noise
+from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
 from lrjax.answer._table import failures, mark, summary
@@ -11,17 +21,22 @@ from lrjax.answer._table import failures, mark, summary
 __all__ = [
     "REGIMES",
     "Answer",
+    "Autopsy",
+    "Parabola",
     "RangeAnswer",
     "Regime",
     "Rung",
+    "absent",
     "dropped_at",
     "failures",
     "final_losses",
+    "final_values",
     "held_out_values",
     "interrupted",
     "judge",
     "judge_range",
     "mark",
+    "parabola",
     "point_regime",
     "range_course",
     "regime",

@@ -40,20 +40,36 @@ def interval(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
     counts = np.isfinite(losses).sum(axis=1)
     if counts[best] < 2:
         return None
-    means = np.array(
-        [row[np.isfinite(row)].mean() if n else np.inf for row, n in zip(losses, counts, strict=True)]
-    )
-    whole = (counts >= 2) & ~np.isinf(losses).any(axis=1)
-    basin = _around(whole & (means <= means[best] + _DEEP * margin), best)
-    spread = _noise(losses[basin])
-    draws = np.random.default_rng(0).standard_normal((_DRAWS, len(basin)))
-    drawn = means[basin] + draws * spread / np.sqrt(counts[basin])
-    winners = np.sort(basin[np.argmin(drawn, axis=1)])
+    places, means = basin(losses, best, margin)
+    spread = _noise(losses[places])
+    draws = np.random.default_rng(0).standard_normal((_DRAWS, len(places)))
+    drawn = means[places] + draws * spread / np.sqrt(counts[places])
+    winners = np.sort(places[np.argmin(drawn, axis=1)])
     outside = int(_DRAWS * (1 - _LEVEL) / 2)
     # The chosen rate has the best median, which need not be the best mean.
     low, high = min(winners[outside], best), max(winners[-1 - outside], best)
     lower, higher = rates[max(0, low - 1)], rates[min(len(rates) - 1, high + 1)]
     return float(np.sqrt(lower * rates[low])), float(np.sqrt(rates[high] * higher))
+
+
+def basin(losses: np.ndarray, best: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """The places around the best rate that neither fail nor lie on the cliff, and the mean losses of all.
+
+    A mean is that of the best rate and the mean difference from it over the seeds that both have: a search
+    gives more seeds to some rates than to others. With several seeds, rates with one do not count.
+    Arguments are those of `interval`.
+    """
+    counts = np.isfinite(losses).sum(axis=1)
+    means = np.array([_mean_beside(row, losses[best]) for row in losses])
+    whole = (counts >= min(2, counts[best])) & ~np.isinf(losses).any(axis=1)
+    return _around(whole & (means <= means[best] + _DEEP * margin), best), means
+
+
+def _mean_beside(losses: np.ndarray, best: np.ndarray) -> float:
+    shared = np.isfinite(losses) & np.isfinite(best)
+    if not shared.any():
+        return float("inf")
+    return float(best[np.isfinite(best)].mean() + (losses[shared] - best[shared]).mean())
 
 
 def _around(inside: np.ndarray, place: int) -> np.ndarray:

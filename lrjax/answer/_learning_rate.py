@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from lrjax._values import as_text, plain
 from lrjax.answer import _warnings
 from lrjax.answer._interval import interval
-from lrjax.answer._measured import dropped_at, final_losses
+from lrjax.answer._measured import absent, dropped_at, final_losses
 from lrjax.answer._paired import within_noise
+from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
 from lrjax.results import SweepData
 
@@ -49,6 +51,8 @@ class Answer:
       indistinguishable: The points that the seeds do not tell from the best one, itself included, in the
         order of their scores: a paired test, one-sided, at 95 %. With one seed, the best one alone.
       regimes: str `[points, seeds]`, what each training curve shows: labels of `lrjax.answer.regime`.
+      parabola: What a parabola through the losses around the best rate says, a `Parabola`; None where there
+        are too few of them, or none opens upwards.
 
     References:
       Wortsman et al., *Small-scale proxies for large-scale Transformer training instabilities*,
@@ -79,6 +83,7 @@ class Answer:
     sensitivity: float
     indistinguishable: tuple[int, ...]
     regimes: np.ndarray
+    parabola: Parabola | None
 
 
 def judge(data: SweepData) -> Answer:
@@ -120,6 +125,7 @@ def judge(data: SweepData) -> Answer:
     labels = regimes(data)
     warnings = [
         *_warnings.interruption(data),
+        *_warnings.of_search(data),
         *_warnings.of_grid(rates, line, best, plateau),
         *_warnings.of_allocation(data, best),
         *_warnings.of_seeds(failed, ~unmeasured, np.isfinite(scores), len(alike), best),
@@ -130,7 +136,7 @@ def judge(data: SweepData) -> Answer:
     among = int(np.flatnonzero(kept == best)[0])
     return Answer(
         learning_rate=None if rates is None else float(rates[best]),
-        point={name: _item(values[best]) for name, values in data.points.items()},
+        point={name: plain(values[best]) for name, values in data.points.items()},
         index=best,
         score=float(scores[best]),
         judged_by=judged_by,
@@ -145,6 +151,7 @@ def judge(data: SweepData) -> Answer:
         sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
         indistinguishable=alike,
         regimes=labels,
+        parabola=None if rates is None else parabola(rates[kept], losses[kept], among, margin),
     )
 
 
@@ -233,6 +240,7 @@ def _no_answer(
         sensitivity=float("nan"),
         indistinguishable=(),
         regimes=regimes(data),
+        parabola=None,
     )
 
 
@@ -256,7 +264,7 @@ def _line(data: SweepData, best: int, rates: np.ndarray | None) -> np.ndarray:
     same = np.ones(len(rates), bool)
     for name, values in data.points.items():
         if name != data.name:
-            same &= np.array([_item(v) == _item(values[best]) for v in values])
+            same &= np.array([plain(v) == plain(values[best]) for v in values])
     chosen = np.flatnonzero(same)
     return chosen[np.argsort(rates[chosen], kind="stable")]
 
@@ -297,22 +305,13 @@ def _recommendation(
     edge: float | None,
 ) -> str:
     chosen = (
-        ", ".join(f"{name} = {_text(values[best])}" for name, values in data.points.items())
+        ", ".join(f"{name} = {as_text(values[best])}" for name, values in data.points.items())
         or "the only point"
     )
-    seeds = data.diverged_at.shape[1]
-    text = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
+    seeds = int((~absent(data))[best].sum())
+    said = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
     if plateau is not None and plateau[0] < plateau[1]:
-        text += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
+        said += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
     if edge is not None:
-        text += f"; from {edge:.3g} on training fails"
-    return text + "."
-
-
-def _text(value: Any) -> str:
-    value = _item(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _item(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+        said += f"; from {edge:.3g} on training fails"
+    return said + "."

@@ -136,6 +136,26 @@ def rungs(data: SweepData) -> list[Rung]:
     return ledger(history, kept, final)
 
 
+def absent(data: SweepData) -> np.ndarray:
+    """Members that a search never meant to train: it gives some points more seeds than others.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      bool `[points, seeds]`; none of a sweep that is not a search's.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> bool(absent(sweep).any())
+      False
+    """
+    return (data.stopped_at == 0) & ("search" in data.settings)
+
+
 def interrupted(data: SweepData) -> np.ndarray:
     """Members that could have trained on: neither an allocation nor their patience stopped them.
 
@@ -153,7 +173,7 @@ def interrupted(data: SweepData) -> np.ndarray:
       >>> interrupted(sweep).tolist()
       [[False], [False]]
     """
-    stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps)
+    stopped = (data.stopped_at >= 0) & (data.stopped_at < data.steps) & ~absent(data)
     return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
 
 

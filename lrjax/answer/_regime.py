@@ -189,7 +189,7 @@ def regimes_text(labels: Iterable[str]) -> str:
     """The labels of a point's seeds in words, with how many have each if they differ, the worst first.
 
     Args:
-      labels: Labels of `regime`.
+      labels: Labels of `regime`; "unknown" counts only where no other is known.
 
     Returns:
       One label, or several with counts.
@@ -198,7 +198,9 @@ def regimes_text(labels: Iterable[str]) -> str:
       >>> regimes_text(["good", "good"]), regimes_text(["good", "diverged", "good"])
       ('good', 'diverged 1, good 2')
     """
-    counts = collections.Counter(labels)
+    counts = collections.Counter(label for label in labels if label != "unknown")
+    if not counts:
+        return "unknown"
     if len(counts) == 1:
         return next(iter(counts))
     worst_first = sorted(counts, key=REGIMES.index, reverse=True)

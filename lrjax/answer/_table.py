@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from lrjax._values import as_text
 from lrjax.answer._learning_rate import Answer
-from lrjax.answer._measured import dropped_at, final_losses, held_out_values, rungs
+from lrjax.answer._measured import absent, dropped_at, final_losses, held_out_values, rungs
 from lrjax.answer._regime import regimes_text
 from lrjax.results import SweepData
 
@@ -65,12 +64,13 @@ def failures(data: SweepData, answer: Answer, index: int) -> list[str]:
       >>> [failures(sweep, sweep.answer, index) for index in (0, 1)]
       [[], ['1/1 diverged']]
     """
-    seeds = data.diverged_at.shape[1]
+    begun = ~absent(data)[index]
+    seeds = int(begun.sum())
     final, _, _ = final_losses(data)
     gone = data.diverged_at[index] >= 0
     worse = answer.failed[index] & ~gone & np.isfinite(final[index])
     undefined = answer.failed[index] & ~gone & ~worse
-    unmeasured = ~answer.failed[index] & np.isnan(final[index])
+    unmeasured = begun & ~answer.failed[index] & np.isnan(final[index])
     counts = {
         " diverged" + _causes(data.causes[index][gone]): gone,
         " worse than at the start": worse,
@@ -116,7 +116,7 @@ def _row(data: SweepData, answer: Answer, index: int) -> list[str]:
     dropped = [f"dropped at step {at}"] if at >= 0 else []
     return [
         mark(data, answer, index),
-        *map(_point_cells(data, index), data.points),
+        *(as_text(values[index], digits=3) for values in data.points.values()),
         _range(final[index]),
         *others,
         regimes_text(answer.regimes[index]),
@@ -128,14 +128,6 @@ def _causes(causes: np.ndarray) -> str:
     """Why members diverged, in brackets; nothing for a loss, which is what one thinks of."""
     named = [cause for cause in ("gradient", "parameters", "blow-up") if cause in causes]
     return f" ({', '.join(named)})" if named else ""
-
-
-def _point_cells(data: SweepData, index: int) -> Any:
-    def cell(name: str) -> str:
-        value = data.points[name][index]
-        return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
-
-    return cell
 
 
 def _others(data: SweepData) -> list[str]:
@@ -166,17 +158,26 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
                 f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the chosen one"
             )
         lines.append(text)
+    if answer.parabola is not None:
+        lowest, fit = answer.parabola.vertex, answer.parabola.r_squared
+        lines.append(f"a parabola through the losses around it is lowest at {lowest:.3g} (R² {fit:.2f})")
     if answer.index is not None and data.test:
         measured = ", ".join(f"{name} {_median(values[answer.index])}" for name, values in data.test.items())
         lines.append(f"on the test data, at the chosen point: {measured}")
-    points, seeds = data.diverged_at.shape
     cost = data.cost
-    size = " x ".join((_count(points, "point"), _count(seeds, "seed"), _count(data.steps, "step")))
+    counts = [int(count) for count in (~absent(data)).sum(axis=1)]
+    seeds = _count(max(counts), "seed")
+    if min(counts) < max(counts):
+        seeds = f"{min(counts)} to {seeds}"
+    size = " x ".join((_count(len(counts), "point"), seeds, _count(data.steps, "step")))
     probing = f", {cost.seconds_probing:.1f} s probing" if cost.seconds_probing >= 0.05 else ""
     lines.append(
         f"{size} as {data.plan}: "
         f"{cost.seconds_running:.1f} s running, {cost.seconds_compiling:.1f} s compiling{probing}"
     )
+    course = [f"  {line}" for line in data.settings.get("search", {}).get("course", ())]
+    if course:
+        lines += ["the search:", *course]
     return [*lines, *_ledger(data), "", answer.recommendation]
 
 

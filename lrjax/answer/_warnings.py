@@ -20,6 +20,12 @@ def interruption(data: SweepData) -> list[str]:
     return [f"The sweep was interrupted; some members stand at step {stopped.min()} of {data.steps}."]
 
 
+def of_search(data: SweepData) -> list[str]:
+    """That a search would have tried more."""
+    unfinished = data.settings.get("search", {}).get("unfinished", "")
+    return [f"The search is not finished: {unfinished}."] if unfinished else []
+
+
 def of_grid(
     rates: np.ndarray | None, line: np.ndarray, best: int, plateau: tuple[float, float] | None
 ) -> list[str]:

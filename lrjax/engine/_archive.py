@@ -143,7 +143,7 @@ class Archive:
         for team, label in zip(training.teams, self.labels(training), strict=True):
             about = json.dumps([self._manifest["settings"], self._manifest["groups"][label]])
             for who, i in team.ids(training.everyone()).items():
-                self._ids[who] = _member_id(team, i, about)
+                self._ids[who] = _member_id(team, i, training.job.first_seed, about)
         if self._stored is None:
             return
         differences = _differences(self._stored.about, self._manifest, training, list(self._ids.values()))
@@ -306,7 +306,9 @@ class Archive:
 
 def _manifest(training: Training) -> dict[str, Any]:
     job = training.job
-    settings = {name: value for name, value in training.settings().items() if name != "seeds"}
+    settings = {
+        name: value for name, value in training.settings().items() if name not in ("seeds", "first_seed")
+    }
     for name, held_out in (("evaluate_on", job.held_out), ("test_on", job.test)):
         digest = text_digest(name, held_out.arrays, held_out.batch_size) if held_out else None
         settings[name] = digest
@@ -353,13 +355,13 @@ def _program_digest(training: Training, team: Team) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def _member_id(team: Team, place: tuple[int, int], about: str) -> str:
+def _member_id(team: Team, place: tuple[int, int], first_seed: int, about: str) -> str:
     position, seed = place
     hashed = hashlib.sha256(about.encode())
     for name in sorted(team.numbers):
         value = team.numbers[name][position]
         hashed.update(f"{name} {value.dtype} ".encode() + value.tobytes())
-    hashed.update(f"seed {seed}".encode())
+    hashed.update(f"seed {first_seed + seed}".encode())
     return hashed.hexdigest()
 
 

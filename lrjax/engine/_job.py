@@ -58,6 +58,7 @@ class Job(NamedTuple):
       patience: Evaluations without a better held-out loss after which a member stops, or None.
       keep: Which states to hand out: "final", "best".
       sustained: For how many steps in a row a loss must be so far above.
+      first_seed: The first seed's index, for a job that adds seeds to what another one trained.
     """
 
     trial: Trial
@@ -80,6 +81,7 @@ class Job(NamedTuple):
     patience: int | None
     keep: tuple[str, ...]
     sustained: int = 20
+    first_seed: int = 0
 
 
 class Progress(NamedTuple):

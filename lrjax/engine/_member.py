@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from lrjax.data import Data
 from lrjax.engine import _carry
-from lrjax.trials import GRADIENT, Trial
+from lrjax.trials import MARK, Trial
 
 Arrays = list[jax.Array]
 
@@ -78,18 +78,29 @@ class Member:
 
     def diagnose(self, arrays: Arrays, batch: Any, numbers: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Whether each leaf that a step meets or makes is finite, by what it is and where it stands."""
-        flags = {}
-        for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-            flags["batch" + jax.tree_util.keystr(path)] = _finite(leaf)
+        return self.finite(arrays, batch, *self.marked_step(arrays, batch, numbers))
+
+    def marked_step(
+        self, arrays: Arrays, batch: Any, numbers: Mapping[str, jax.Array]
+    ) -> tuple[Arrays, jax.Array, dict[str, jax.Array]]:
+        """The next state, the metrics, and what the trial marks, by what it is and where it stands."""
 
         def step(arrays: Arrays) -> tuple[Arrays, jax.Array]:
             return self.step(arrays, batch, numbers)
 
-        (new, metrics), gradients = _with_marked_values(step, GRADIENT)(arrays)
+        (new, metrics), marked = _with_marked_values(step, MARK)(arrays)
+        return new, metrics, marked
+
+    def finite(
+        self, arrays: Arrays, batch: Any, new: Arrays, metrics: jax.Array, marked: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """What `diagnose` says, of a step that has been taken from `arrays`."""
+        leaves = jax.tree_util.tree_leaves_with_path(batch)
+        flags = {"batch" + jax.tree_util.keystr(path): _finite(leaf) for path, leaf in leaves}
         flags["loss"] = _finite(metrics[self.names.index("loss")])
-        flags |= {"gradient" + where: _finite(value) for where, value in gradients.items()}
-        leaves = _carry.good_leaves(new, arrays, self.frame)
-        return flags | dict(zip(("state" + path for path in self.frame.array_paths), leaves, strict=True))
+        flags |= {where: _finite(value) for where, value in marked.items()}
+        states = ("state" + path for path in self.frame.array_paths)
+        return flags | dict(zip(states, _carry.good_leaves(new, arrays, self.frame), strict=True))
 
     def _split(self, state: Any) -> Arrays:
         return _carry.split(state, self.frame.carried)[0]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrjax import _check
+from lrjax._values import name_of
 from lrjax.engine import _carry
 from lrjax.engine._points import Group
 from lrjax.trials import Trial
@@ -21,10 +22,12 @@ class Checked(NamedTuple):
     Attributes:
       frame: What of their states is held still.
       names: The names of their training metrics.
+      observes: Whether held-out metrics change their states.
     """
 
     frame: _carry.Frame
     names: tuple[str, ...]
+    observes: bool
 
 
 def check_points(
@@ -111,13 +114,14 @@ def _trace(
         if not changing:
             break
         carried |= changing
+    observes = False
     for argument, shapes in held_out:
         try:
-            _trace_evaluation(trial, arrays, frame, shapes)
+            observes |= _trace_evaluation(trial, arrays, frame, shapes)
         except Exception as error:
             error.add_note(f"evaluating on a batch of `{argument}`")
             raise
-    return Checked(frame, names)
+    return Checked(frame, names, observes)
 
 
 def _trace_start(
@@ -156,19 +160,26 @@ def _trace_step(
     return changing[0], names[0]
 
 
-def _trace_evaluation(trial: Trial, arrays: Any, frame: _carry.Frame, batch: Any) -> None:
+def _trace_evaluation(trial: Trial, arrays: Any, frame: _carry.Frame, batch: Any) -> bool:
+    """Checks an evaluation; returns whether its metrics change the state."""
     judge, observe = trial.evaluate, trial.observe
     assert judge is not None
+    changes = False
 
     def evaluate(arrays: list[jax.Array], batch: Any) -> None:
         state = _carry.merge(arrays, frame)
         metrics = judge(state, batch)
         _check_metrics("evaluate", metrics)
         if observe is not None:
-            after, new_frame = _carry.split(observe(state, metrics), frame.carried)
+            observed = observe(state, metrics)
+            after, new_frame = _carry.split(observed, frame.carried)
             _check_same("observe", arrays, frame, after, new_frame)
+            nonlocal changes
+            pairs = zip(jax.tree.leaves(observed), jax.tree.leaves(state), strict=True)
+            changes = any(new is not old for new, old in pairs)
 
     jax.eval_shape(evaluate, arrays, batch)
+    return changes
 
 
 def _check_same(
@@ -213,4 +224,6 @@ def _note_static(error: Exception, points: Group) -> None:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if hasattr(value, "dtype") else repr(value)
+    if hasattr(value, "dtype"):
+        return f"{value:g}"
+    return name_of(value) if callable(value) else repr(value)

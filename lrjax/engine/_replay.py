@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from lrjax.engine._member import Arrays
@@ -80,7 +79,7 @@ def settle(
     if healthy(metrics, chunk.good, loss):
         return chunk.arrays, Outcome(metrics, None)
     offset, before = _last_finite(run, start, metrics[:, loss], bool(chunk.good))
-    cause, leaf = _cause(programs.diagnose(before, numbers, selected, offset))
+    cause, leaf = cause_of(programs.diagnose(before, numbers, selected, offset))
     return before, Outcome(_until(metrics, offset), Fault(offset, cause, leaf))
 
 
@@ -88,7 +87,7 @@ def stood_still(
     programs: Programs, arrays: Arrays, numbers: Mapping[str, Any], selected: Any, metrics: Any, offset: int
 ) -> Outcome:
     """The outcome of a member that a lean program kept at its last finite state."""
-    cause, leaf = _cause(programs.diagnose(arrays, numbers, selected, offset))
+    cause, leaf = cause_of(programs.diagnose(arrays, numbers, selected, offset))
     return Outcome(_until(metrics, offset), Fault(offset, cause, leaf))
 
 
@@ -123,7 +122,8 @@ def _until(metrics: np.ndarray, offset: int) -> np.ndarray:
     return kept
 
 
-def _cause(flags: Mapping[str, jax.Array]) -> tuple[str, str]:
+def cause_of(flags: Mapping[str, Any]) -> tuple[str, str]:
+    """What was first not finite, and where, of a step that a member diagnosed."""
     bad = [name for name, flag in flags.items() if not bool(flag)]
 
     def first(kind: str) -> str:

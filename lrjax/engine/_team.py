@@ -25,6 +25,7 @@ class Team:
       batch: The shapes and dtypes of a batch.
       data: What they train on.
       batched: Whether each seed has batches of its own.
+      observes: Whether held-out metrics change their states.
       member: The functions of one of them.
       numbers: Their hyperparameters that are numbers, by name, `[points]`.
       outline: The shapes and dtypes of one's state.
@@ -38,6 +39,7 @@ class Team:
         self.batch = batch
         self.data = data
         self.batched = data.per_seed and not job.shared_order
+        self.observes = checked.observes
         self.member = Member(job.trial, points.static, checked.frame, data, checked.names)
         self.numbers = points.numeric
         shapes = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in self.numbers.items()}

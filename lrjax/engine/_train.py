@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import signal
 import threading
@@ -17,23 +18,20 @@ import numpy as np
 
 from lrjax._keys import member_key
 from lrjax.data import Data
-from lrjax.engine import _choices, _compiling, _inspect, _machine, _memory, _plan, _points, _preflight
+from lrjax.engine import _machine, _plan, _points, _preflight
 from lrjax.engine._ahead import Ahead
 from lrjax.engine._archive import Archive
 from lrjax.engine._books import Books, Who
 from lrjax.engine._carry import merge
-from lrjax.engine._clock import Clock, clock
-from lrjax.engine._grid import Grid
+from lrjax.engine._clock import clock
+from lrjax.engine._crews import Account, Crews, setting_of
 from lrjax.engine._job import Job, Progress
 from lrjax.engine._member import Arrays
-from lrjax.engine._pool import Pool, Threads
-from lrjax.engine._program import Programs
+from lrjax.engine._pool import Threads
 from lrjax.engine._team import Team
 from lrjax.results import Plan, SweepData
 
 _LARGEST_CHUNK = 2**28  # bytes of indices or of batches made on the host that wait for their steps
-_SAFE = 0.5  # of the free memory: what can take no more than that is not looked at closely
-_TELLING = 0.2  # seconds below which a run says more of what surrounds the steps
 _LONG_CHECK = 1.0  # seconds of checking after which it is reported
 
 Report = Callable[[Progress, Callable[[], SweepData]], None]
@@ -49,7 +47,7 @@ class Training:
         self.plans: list[Plan] = []
         self.teams: list[Team] = []
         self.kept: dict[str, dict[Who, Arrays]] = {name: {} for name in job.keep}
-        self.seconds_probing = 0.0
+        self.crews: Crews | None = None
         self.stage = 0
         self.stage_begun = False
         self.moved = False  # since the last checkpoint
@@ -57,8 +55,7 @@ class Training:
         self._began = time.perf_counter()
         self._report = report
         self._checking = 0.0
-        self._told_before = _compiling.seconds()
-        self._retired: list[Programs] = []
+        self._account = Account()
         self.ahead = Ahead(_pinned)
         self._interrupted = False
         self._machine = _machine.about(job.mesh)
@@ -81,14 +78,14 @@ class Training:
         parts = zip(groups, sources, outlines, checked, strict=True)
         self.teams = [Team(job, *each) for each in parts]
         self._checking = time.perf_counter() - began
-        self._told_before = _compiling.seconds()
+        self._account.restart()
 
     def organise(self, threads: Callable[[int], Threads]) -> None:
         """Chooses how each group is run, and the chunks; takes up what is stored."""
         job = self.job
         if self.archive is not None:
             self.archive.begin(self)
-        settings = [self._setting(team) for team in self.teams]
+        settings = [setting_of(job, team) for team in self.teams]
         asked = [_plan.complete("sweep", job.plan, s) if job.plan else None for s in settings]
         per_step = sum(s.seconds * s.members / s.cores for s in settings)
         most = min(_longest_in_memory(team, job) for team in self.teams)
@@ -102,15 +99,18 @@ class Training:
             assert before is not None
             self.clock = self.clock._replace(piece=min(before.piece, self.clock.every))
             stored = self.archive.plans(self.archive.labels(self))
+        self.crews = crews = Crews(job, self.clock, threads, self._account)
         for index, (team, setting, plan) in enumerate(zip(self.teams, settings, asked, strict=True)):
             if plan is None and stored is not None:
                 plan = dataclasses.replace(stored[index], threads=min(stored[index].threads, setting.cores))
+            first_chunk = functools.partial(self._selected, team, 0, self.clock.after(0))
             if plan is None:
-                plan, team.crew = self._choose(team, setting, threads)
+                left = sum(job.steps - int(self.books.step[who]) for who in team.ids(self.everyone()))
+                plan, team.crew = crews.choose(team, setting, first_chunk, left, self._tell)
             else:
-                plan = self._fitting(team, setting, plan)
+                plan = crews.fitting(team, setting, plan, first_chunk)
             self.plans.append(plan)
-            team.crew = team.crew or self._crew(team, plan, threads)
+            team.crew = team.crew or crews.make(team, plan)
         self._take_up()
 
     def _take_up(self) -> None:
@@ -126,82 +126,6 @@ class Training:
                 best = self.archive.state(self, who, "best") if "best" in self.job.keep else None
                 if best is not None:
                     self.kept["best"][who] = best
-
-    def _setting(self, team: Team) -> _plan.Setting:
-        job = self.job
-        numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
-        traced = jax.make_jaxpr(team.member.step)(team.outline, team.batch, numbers)
-        return _plan.Setting(
-            findings=_inspect.inspect(traced),
-            members=len(team.points.members) * job.seeds,
-            seeds=job.seeds,
-            devices=1 if job.mesh is None else job.mesh.size,
-            cores=_plan.cores(),
-            on_cpu=jax.default_backend() == "cpu",
-        )
-
-    def _crew(self, team: Team, plan: Plan, threads: Callable[[int], Threads]) -> Pool | Grid:
-        job = self.job
-        mesh = job.mesh if plan.devices > 1 else None
-        programs = Programs(team.member, plan, team.batched, self.clock.piece, self.clock.unit, mesh)
-        self._retired.append(programs)
-
-        def key(seed: int) -> jax.Array:
-            return member_key(job.key, seed)
-
-        if plan.alone:
-            return Pool(programs, team.numbers, key, threads(plan.threads))
-        return Grid(programs, team.numbers, key, len(team.points.members))
-
-    def _fitting(self, team: Team, setting: _plan.Setting, plan: Plan) -> Plan:
-        """A plan with as many members at a time as fit the memory, if all of them may be too many."""
-        room = _memory.free()
-        grid = not plan.alone and plan.steps == "scan" and plan.devices == 1 and not plan.lean
-        if room is None or not grid or plan.width is not None:
-            return plan
-        largest = setting.members * (3 * _memory.size_of(team.outline) + int(setting.findings.bytes))
-        if largest < _SAFE * room:
-            return plan
-        programs = Programs(team.member, plan, team.batched, self.clock.piece, self.clock.unit, None)
-        self._retired.append(programs)
-        size = (self.job.seeds, len(team.points.members))
-        selected = self._selected(team, 0, self.clock.after(0))(0)
-        numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
-        width = _memory.columns_that_fit(programs, team.outline, numbers, selected, size, room)
-        if width == size[1]:
-            return plan
-        why = f"{plan.why}; the memory that is free ({room / 2**30:.2g} GiB) holds {width} per seed at a time"
-        return dataclasses.replace(plan, width=width, why=why)
-
-    def _choose(
-        self, team: Team, setting: _plan.Setting, threads: Callable[[int], Threads]
-    ) -> tuple[Plan, Pool | Grid]:
-        began, compiled = time.perf_counter(), self._seconds_compiling()
-        ids = [(p, s) for s in range(self.job.seeds) for p in range(len(team.points.members))]
-
-        crews: dict[str, Pool | Grid] = {}
-
-        def measure(plan: Plan, about: float | None) -> tuple[float, float]:
-            crew = crews[str(plan)] = self._crew(team, plan, threads)
-            return _measure(crew, ids, self._selected(team, 0, self.clock.after(0)), self.clock, about)
-
-        left = [self.job.steps - self.books.step[who] for who in team.ids(self.everyone())]
-        member_steps = int(sum(left))
-        guess = setting.seconds * member_steps / setting.cores
-        found, name = [self._fitting(team, setting, p) for p in _plan.candidates(setting)], None
-        if _plan.worth_measuring(found, guess):
-            text = _step_text(team)
-            name = _choices.key(text, setting.members, setting.seeds, setting.cores, team.batched)
-            earlier = _choices.recall(name)
-            if earlier is not None:
-                return earlier, self._crew(team, earlier, threads)
-        chosen = _plan.choose(found, measure, setting.members, member_steps, guess, self._tell)
-        if name is not None and len(chosen.measured) == len(found):
-            _choices.remember(name, chosen)
-        if crews:
-            compiling = self._seconds_compiling() - compiled
-            self.seconds_probing += time.perf_counter() - began - compiling
-        return chosen, crews.get(str(chosen)) or self._crew(team, chosen, threads)
 
     # Training.
 
@@ -316,7 +240,7 @@ class Training:
             team.crew.start([i for i in ids.values() if not team.crew.holds(i)])
             measured = team.crew.evaluate(list(ids.values()), job.held_out, "held out")
             steps = {int(self.books.step[who]) for who in ids}
-            if job.trial.observe is not None and all(s > 0 and s % job.evaluate_every == 0 for s in steps):
+            if team.observes and all(s > 0 and s % job.evaluate_every == 0 for s in steps):
                 team.crew.observe(list(ids.values()), measured)
             for (who, i), row in zip(ids.items(), measured, strict=True):
                 better = self.books.hold_out(who, int(self.books.step[who]), row, team.member.held_out_names)
@@ -397,10 +321,11 @@ class Training:
 
     def seconds(self) -> tuple[float, float, float]:
         """Seconds spent compiling, probing and running, those of earlier runs included."""
-        compiling = self._checking + self._seconds_compiling()
-        running = time.perf_counter() - self._began - compiling - self.seconds_probing
+        compiling = self._checking + self._account.seconds()
+        probing = self.crews.seconds_probing if self.crews else 0.0
+        running = time.perf_counter() - self._began - compiling - probing
         a, b, c = self.spent
-        return a + compiling, b + self.seconds_probing, c + running
+        return a + compiling, b + probing, c + running
 
     def _plan(self) -> Plan:
         return self.plans[0] if self.plans else Plan("none")
@@ -408,6 +333,7 @@ class Training:
     def settings(self) -> dict[str, Any]:
         """How the job was asked for, as far as that is not in its points."""
         job = self.job
+        first = {"first_seed": job.first_seed} if job.first_seed else {}
         return {
             "key": job.key,
             "seeds": job.seeds,
@@ -418,13 +344,8 @@ class Training:
             "patience": job.patience,
             "allocation": job.rule.name if job.rule else None,
             "horizon": job.rule.horizon if job.rule else None,
+            **first,
         }
-
-    def _seconds_compiling(self) -> float:
-        """Seconds spent compiling since all points were checked: whole programs, and what is beside them."""
-        own = sum(programs.seconds_compiling for programs in self._retired)
-        told = sum(programs.seconds_told for programs in self._retired)
-        return own + _compiling.seconds() - self._told_before - told
 
     def _tell(self, phase: str) -> None:
         self._report(self.books.progress(phase), self.data)
@@ -443,7 +364,8 @@ class Training:
         return lambda seed: each[seed if team.batched else 0]
 
     def _by_seed(self, team: Team, step: int, stop: int) -> list[Any]:
-        seeds = range(self.job.seeds) if team.batched else (0,)
+        first = self.job.first_seed
+        seeds = range(first, first + self.job.seeds) if team.batched else (0,)
         made = team.data.schedule(step, stop - step, seeds)
 
         def padded(x: Any) -> jax.Array:
@@ -527,47 +449,6 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def _step_text(team: Team) -> str:
-    """The text of a member's step: what a plan was measured for."""
-    numbers = {name: jax.ShapeDtypeStruct((), values.dtype) for name, values in team.numbers.items()}
-    return jax.jit(team.member.step).lower(team.outline, team.batch, numbers).as_text()
-
-
-def _measure(
-    crew: Pool | Grid,
-    ids: Sequence[tuple[int, int]],
-    selected: Callable[[int], Any],
-    clock: Clock,
-    about: float | None,
-) -> tuple[float, float]:
-    """Seconds per member-step of a plan, and seconds that compiling it took.
-
-    `about` is what another plan takes per member-step, if that is known: large steps are tried few times.
-    """
-    if isinstance(crew, Pool):
-        ids = ids[: 2 * crew.programs.plan.threads]
-    crew.start(ids)
-    programs, whole = crew.programs, clock.after(0)
-    compiled = programs.seconds_compiling
-    unit = clock.unit if programs.plan.steps == "unrolled" else 1
-    steps = 10 if about is None else min(10, int(_plan.PROBE / (about * len(ids))))
-    count = min(unit * max(1, steps // unit), whole) if programs.any_count else whole
-    crew.rehearse(ids, selected, count)  # the first run compiles, makes the members and fills the caches
-    took: list[float] = []  # seconds per member-step
-    spent = 0.0
-    while len(took) < 3 and spent < _plan.PROBE:
-        began, before = time.perf_counter(), programs.seconds_compiling
-        crew.rehearse(ids, selected, count)
-        seconds = time.perf_counter() - began - (programs.seconds_compiling - before)
-        if seconds < _TELLING and count < whole:
-            count = min(whole, 4 * count)
-        else:
-            took.append(seconds / (count * len(ids)))
-            spent += seconds
-    crew.drop(ids)
-    return float(np.median(took)), programs.seconds_compiling - compiled
 
 
 def _padded(x: Any, length: int) -> jax.Array:

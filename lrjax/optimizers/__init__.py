@@ -1,13 +1,45 @@
 """Optimizers: recipes, the ingredients they are made of, and their states."""
 
-from lrjax.optimizers._acprop import acprop, scale_by_acprop
-from lrjax.optimizers._adabelief import ScaleByBeliefState, adabelief, scale_by_belief
-from lrjax.optimizers._adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
-from lrjax.optimizers._adafactor import FactoredState, adafactor, scale_by_factored_rms
-from lrjax.optimizers._adagrad import ScaleByRssState, adagrad, scale_by_rss
-from lrjax.optimizers._adam import ScaleByAdamState, adam, adamw, scale_by_adam
-from lrjax.optimizers._adamax import adamax, adamaxw, scale_by_adamax
-from lrjax.optimizers._adan import ScaleByAdanState, adan, scale_by_adan
+from lrjax.optimizers._acprop import (
+    acprop,
+    scale_by_acprop,
+)
+from lrjax.optimizers._adabelief import (
+    ScaleByBeliefState,
+    adabelief,
+    scale_by_belief,
+)
+from lrjax.optimizers._adadelta import (
+    ScaleByAdaDeltaState,
+    adadelta,
+    scale_by_adadelta,
+)
+from lrjax.optimizers._adafactor import (
+    FactoredState,
+    adafactor,
+    scale_by_factored_rms,
+)
+from lrjax.optimizers._adagrad import (
+    ScaleByRssState,
+    adagrad,
+    scale_by_rss,
+)
+from lrjax.optimizers._adam import (
+    ScaleByAdamState,
+    adam,
+    adamw,
+    scale_by_adam,
+)
+from lrjax.optimizers._adamax import (
+    adamax,
+    adamaxw,
+    scale_by_adamax,
+)
+from lrjax.optimizers._adan import (
+    ScaleByAdanState,
+    adan,
+    scale_by_adan,
+)
 from lrjax.optimizers._ademamix import (
     ScaleByAdemamixState,
     ScaleBySimplifiedAdEMAMixState,
@@ -16,10 +48,29 @@ from lrjax.optimizers._ademamix import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
-from lrjax.optimizers._adopt import adopt, scale_by_adopt
-from lrjax.optimizers._amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
-from lrjax.optimizers._cocob import COCOBState, cocob, scale_by_cocob
-from lrjax.optimizers._dadapt import DAdaptAdamWState, dadapt_adamw
+from lrjax.optimizers._adopt import (
+    adopt,
+    scale_by_adopt,
+)
+from lrjax.optimizers._amsgrad import (
+    ScaleByAmsgradState,
+    amsgrad,
+    scale_by_amsgrad,
+)
+from lrjax.optimizers._backtracking import (
+    BacktrackingLinesearchInfo,
+    ScaleByBacktrackingLinesearchState,
+    scale_by_backtracking_linesearch,
+)
+from lrjax.optimizers._cocob import (
+    COCOBState,
+    cocob,
+    scale_by_cocob,
+)
+from lrjax.optimizers._dadapt import (
+    DAdaptAdamWState,
+    dadapt_adamw,
+)
 from lrjax.optimizers._dog import (
     DoGState,
     DoWGState,
@@ -30,15 +81,57 @@ from lrjax.optimizers._dog import (
     scale_by_dog,
     scale_by_dowg,
 )
-from lrjax.optimizers._fromage import fromage
-from lrjax.optimizers._lamb import lamb
-from lrjax.optimizers._lars import lars
-from lrjax.optimizers._lion import ScaleByLionState, lion, scale_by_lion
-from lrjax.optimizers._momo import MomoAdamState, MomoState, momo, momo_adam
-from lrjax.optimizers._muon import MuonDimensionNumbers, MuonState, muon, scale_by_muon
-from lrjax.optimizers._nadam import nadam, nadamw
-from lrjax.optimizers._noisy_sgd import noisy_sgd
-from lrjax.optimizers._novograd import ScaleByNovogradState, novograd, scale_by_novograd
+from lrjax.optimizers._fromage import (
+    fromage,
+)
+from lrjax.optimizers._lamb import (
+    lamb,
+)
+from lrjax.optimizers._lars import (
+    lars,
+)
+from lrjax.optimizers._lbfgs import (
+    ScaleByLBFGSState,
+    lbfgs,
+    scale_by_lbfgs,
+)
+from lrjax.optimizers._linesearch import (
+    value_and_grad_from_state,
+)
+from lrjax.optimizers._lion import (
+    ScaleByLionState,
+    lion,
+    scale_by_lion,
+)
+from lrjax.optimizers._lookahead import (
+    LookaheadParams,
+    LookaheadState,
+    lookahead,
+)
+from lrjax.optimizers._momo import (
+    MomoAdamState,
+    MomoState,
+    momo,
+    momo_adam,
+)
+from lrjax.optimizers._muon import (
+    MuonDimensionNumbers,
+    MuonState,
+    muon,
+    scale_by_muon,
+)
+from lrjax.optimizers._nadam import (
+    nadam,
+    nadamw,
+)
+from lrjax.optimizers._noisy_sgd import (
+    noisy_sgd,
+)
+from lrjax.optimizers._novograd import (
+    ScaleByNovogradState,
+    novograd,
+    scale_by_novograd,
+)
 from lrjax.optimizers._optimistic import (
     ScaleByOptimisticGradientState,
     optimistic_adam,
@@ -46,9 +139,18 @@ from lrjax.optimizers._optimistic import (
     optimistic_gradient_descent,
     scale_by_optimistic_gradient,
 )
-from lrjax.optimizers._polyak import polyak_sgd, scale_by_polyak
-from lrjax.optimizers._prodigy import ProdigyState, prodigy
-from lrjax.optimizers._radam import radam, scale_by_radam
+from lrjax.optimizers._polyak import (
+    polyak_sgd,
+    scale_by_polyak,
+)
+from lrjax.optimizers._prodigy import (
+    ProdigyState,
+    prodigy,
+)
+from lrjax.optimizers._radam import (
+    radam,
+    scale_by_radam,
+)
 from lrjax.optimizers._rmsprop import (
     ScaleByRmsState,
     ScaleByRmsWithCountState,
@@ -58,7 +160,15 @@ from lrjax.optimizers._rmsprop import (
     scale_by_rms,
     scale_by_stddev,
 )
-from lrjax.optimizers._rprop import ScaleByRpropState, rprop, scale_by_rprop
+from lrjax.optimizers._rprop import (
+    ScaleByRpropState,
+    rprop,
+    scale_by_rprop,
+)
+from lrjax.optimizers._schedule import (
+    ScaleByScheduleState,
+    scale_by_schedule,
+)
 from lrjax.optimizers._schedule_free import (
     ScheduleFreeState,
     schedule_free,
@@ -66,17 +176,39 @@ from lrjax.optimizers._schedule_free import (
     schedule_free_eval_params,
     schedule_free_sgd,
 )
-from lrjax.optimizers._sgd import TraceState, sgd, trace
-from lrjax.optimizers._sign import sign_sgd, signum
-from lrjax.optimizers._sm3 import ScaleBySM3State, scale_by_sm3, sm3
-from lrjax.optimizers._yogi import scale_by_yogi, yogi
+from lrjax.optimizers._sgd import (
+    TraceState,
+    sgd,
+    trace,
+)
+from lrjax.optimizers._sign import (
+    sign_sgd,
+    signum,
+)
+from lrjax.optimizers._sm3 import (
+    ScaleBySM3State,
+    scale_by_sm3,
+    sm3,
+)
+from lrjax.optimizers._yogi import (
+    scale_by_yogi,
+    yogi,
+)
+from lrjax.optimizers._zoom import (
+    ScaleByZoomLinesearchState,
+    ZoomLinesearchInfo,
+    scale_by_zoom_linesearch,
+)
 
 __all__ = [
+    "BacktrackingLinesearchInfo",
     "COCOBState",
     "DAdaptAdamWState",
     "DoGState",
     "DoWGState",
     "FactoredState",
+    "LookaheadParams",
+    "LookaheadState",
     "MomoAdamState",
     "MomoState",
     "MuonDimensionNumbers",
@@ -87,8 +219,10 @@ __all__ = [
     "ScaleByAdanState",
     "ScaleByAdemamixState",
     "ScaleByAmsgradState",
+    "ScaleByBacktrackingLinesearchState",
     "ScaleByBeliefState",
     "ScaleByDistanceOverGradientsState",
+    "ScaleByLBFGSState",
     "ScaleByLionState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
@@ -99,9 +233,12 @@ __all__ = [
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleByScheduleState",
     "ScaleBySimplifiedAdEMAMixState",
+    "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
     "TraceState",
+    "ZoomLinesearchInfo",
     "acprop",
     "adabelief",
     "adadelta",
@@ -122,7 +259,9 @@ __all__ = [
     "fromage",
     "lamb",
     "lars",
+    "lbfgs",
     "lion",
+    "lookahead",
     "momo",
     "momo_adam",
     "muon",
@@ -146,12 +285,14 @@ __all__ = [
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",
+    "scale_by_backtracking_linesearch",
     "scale_by_belief",
     "scale_by_cocob",
     "scale_by_distance_over_gradients",
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
+    "scale_by_lbfgs",
     "scale_by_lion",
     "scale_by_muon",
     "scale_by_novograd",
@@ -161,10 +302,12 @@ __all__ = [
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
+    "scale_by_schedule",
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_stddev",
     "scale_by_yogi",
+    "scale_by_zoom_linesearch",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
@@ -175,5 +318,6 @@ __all__ = [
     "simplified_ademamix",
     "sm3",
     "trace",
+    "value_and_grad_from_state",
     "yogi",
 ]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -63,6 +63,7 @@ def scale_by_adadelta(rho: ScalarLike = 0.9, eps: ScalarLike = 1e-6) -> Gradient
     return _scale_by_adadelta("scale_by_adadelta", rho, eps)
 
 
+@schedulable
 def adadelta(
     learning_rate: ScalarOrSchedule | None = None,
     rho: ScalarLike = 0.9,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -64,6 +64,7 @@ def scale_by_rss(
     return _scale_by_rss("scale_by_rss", initial_accumulator_value, eps)
 
 
+@schedulable
 def adagrad(
     learning_rate: ScalarOrSchedule, initial_accumulator_value: ScalarLike = 0.1, eps: ScalarLike = 1e-7
 ) -> GradientTransformation:

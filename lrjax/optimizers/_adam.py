@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -83,6 +83,7 @@ def scale_by_adam(
     return adam_scaling("scale_by_adam", b1, b2, eps, eps_root, mu_dtype, nesterov)
 
 
+@schedulable
 def adam(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,
@@ -134,6 +135,7 @@ def adam(
     )
 
 
+@schedulable
 def adamw(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -73,6 +73,7 @@ def scale_by_lion(
     return _scale_by_lion("scale_by_lion", b1, b2, mu_dtype, mode, smooth_beta)
 
 
+@schedulable
 def lion(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

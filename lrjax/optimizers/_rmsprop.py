@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._sgd import trace
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, identity
 
 
@@ -165,6 +165,7 @@ def scale_by_stddev(
     return _scale_by_stddev("scale_by_stddev", decay, eps, initial_scale, eps_in_sqrt, bias_correction)
 
 
+@schedulable
 def rmsprop(
     learning_rate: ScalarOrSchedule,
     decay: ScalarLike = 0.9,

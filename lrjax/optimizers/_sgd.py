@@ -9,7 +9,7 @@ import jax
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, identity
 
 
@@ -79,6 +79,7 @@ def trace(decay: ScalarLike, nesterov: bool = False, accumulator_dtype: Any = No
     return GradientTransformation(init, update)
 
 
+@schedulable
 def sgd(
     learning_rate: ScalarOrSchedule,
     momentum: ScalarLike | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrjax import _check
+from lrjax._values import ordered
 from lrjax.answer import Answer
 from lrjax.plot import _points, _style
 from lrjax.plot._basin import basin
@@ -103,7 +104,7 @@ def draw(data: SweepData, answer: Answer, ax: Axes | None = None, kind: str | No
 
 def _first(data: SweepData) -> str:
     names = _points.varying(data)
-    values = [len(_points.ordered(data.points[name])[0]) for name in names]
+    values = [len(ordered(data.points[name])[0]) for name in names]
     if len(names) == 2 and np.min(values) >= _MAP:
         return "heat map"
     return "curves" if _points.rates_of(data) is None else "basin"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrjax import _check
+from lrjax._values import identity, ordered
 from lrjax.answer import Answer
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
@@ -55,8 +56,8 @@ def heat_map(
     """
     x, y = _directions(data, x, y)
     ax = _style.axes(ax)
-    columns, column = _points.ordered(data.points[x])
-    rows, row = _points.ordered(data.points[y])
+    columns, column = ordered(data.points[x])
+    rows, row = ordered(data.points[y])
     drawn, title = _slice(data, answer, x, y)
     colours = _fill(ax, answer, drawn, column, row, (len(rows), len(columns)))
     _hatch(ax, answer, _points.fails(data, answer), drawn, column, row)
@@ -109,7 +110,7 @@ def _slice(data: SweepData, answer: Answer, x: str, y: str) -> tuple[np.ndarray,
     same = np.ones(len(data.diverged_at), bool)
     for name in others:
         values = data.points[name]
-        same &= np.array([_points.identity(value) == _points.identity(values[at]) for value in values])
+        same &= np.array([identity(value) == identity(values[at]) for value in values])
     return np.flatnonzero(same), f"at {_points.point_text(data, at, others)}" if others else ""
 
 

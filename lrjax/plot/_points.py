@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from lrjax._values import identity, name_of, ordered, plain
 from lrjax.answer import Answer, final_losses
 from lrjax.results import SweepData
 
@@ -54,19 +55,6 @@ def legend_of(data: SweepData, groups: list[tuple[str, np.ndarray]]) -> tuple[li
     return labels, f"lines: {', '.join(names)}"
 
 
-def ordered(values: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """The distinct values, and the place of each point's value among them.
-
-    Numbers are sorted; anything else stays in the order in which it comes.
-    """
-    distinct = {identity(value): plain(value) for value in values}
-    keys = list(distinct)
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in distinct.values()):
-        keys.sort(key=lambda key: distinct[key])
-    place = {key: position for position, key in enumerate(keys)}
-    return [distinct[key] for key in keys], np.array([place[identity(value)] for value in values], int)
-
-
 def point_text(data: SweepData, index: int, names: list[str]) -> str:
     """Some of a point's hyperparameters, as `name=value, ...`."""
     return ", ".join(f"{name}={value_texts(data.points[name])[index]}" for name in names)
@@ -92,7 +80,7 @@ def value_texts(values: Iterable[Any]) -> list[str]:
 
 def _text(value: Any, digits: int) -> str:
     if not isinstance(value, float):
-        return str(getattr(value, "__name__", value))
+        return name_of(value)
     full = f"{value:.5g}"
     return full if float(full) == value else f"{value:.{digits}g}"
 
@@ -100,14 +88,3 @@ def _text(value: Any, digits: int) -> str:
 def words(name: str) -> str:
     """A hyperparameter's name as it is read."""
     return name.replace("_", " ")
-
-
-def plain(value: Any) -> Any:
-    """The Python value in a NumPy scalar."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def identity(value: Any) -> Hashable:
-    """What tells values apart: 1, 1.0 and True are three."""
-    value = plain(value)
-    return type(value), value if isinstance(value, Hashable) else repr(value)

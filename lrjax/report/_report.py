@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lrjax._files import file_to_write, write_whole
 from lrjax.answer import Answer
 from lrjax.report import _basin, _curves, _headline, _heat, _library, _made, _rungs, _table, _text
 from lrjax.report._page import Section, page, place
@@ -95,17 +96,8 @@ def write_report(
       ...     write_report(sweep, sweep.answer, pathlib.Path(directory) / "sweep.html").name
       'sweep.html'
     """
-    file = Path(path)
-    if file.is_dir():
-        raise IsADirectoryError(f"`report(path=...)` must be a file to write, got the directory {file}")
-    text = report_html(data, answer, title=title, command=command)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    file = file_to_write("report", path)
+    write_whole({file: report_html(data, answer, title=title, command=command)})
     return file
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrjax._values import as_text
 from lrjax.answer import failures, held_out_values, mark, regimes_text
 from lrjax.report import _text
 from lrjax.report._figure import median
@@ -55,7 +56,7 @@ def _standing(view: View, index: int) -> tuple[str, str, int]:
 
 
 def _setting(name: str, values: np.ndarray) -> _Column:
-    shown = [_text.setting(value) for value in values]
+    shown = [as_text(value) for value in values]
     numeric = values.dtype != object
     return _Column(name, shown, _text.numbers(values, 17) if numeric else shown, not numeric)
 

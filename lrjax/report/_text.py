@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from lrjax._values import encodable
+
 
 def escape(value: object) -> str:
     """Text that is text in HTML, too, and in an attribute."""
-    return html.escape(_encodable(str(value)))
+    return html.escape(encodable(str(value)))
 
 
 def in_chart(value: object, longest: int = 80) -> str:
     """Text that is text in a chart, which reads some tags, entities and formulas; cut where it is long."""
     text = " ".join(str(value).split())
     text = text if len(text) <= longest else f"{text[: longest - 3]}..."
-    return html.escape(_encodable(text), quote=False).replace("$", "&#36;")
+    return html.escape(encodable(text), quote=False).replace("$", "&#36;")
 
 
 def embedded(value: Any) -> str:
@@ -42,14 +44,6 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
-def setting(value: Any) -> str:
-    """A hyperparameter's value as text."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return getattr(value, "__qualname__", str(value)) if callable(value) else str(value)
-
-
 def count(number: int, what: str) -> str:
     """A number of things."""
     return f"{number:,} {what}{'s' * (number != 1)}"
@@ -61,8 +55,3 @@ def median_and_range(values: np.ndarray) -> str:
     if not len(known):
         return "-"
     return f"{np.median(known):.4g}" + (f" [{known.min():.3g}, {known.max():.3g}]" if len(known) > 1 else "")
-
-
-def _encodable(text: str) -> str:
-    """Without halves of characters, which no file can hold."""
-    return text.encode("utf-8", "replace").decode()

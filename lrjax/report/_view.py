@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrjax._values import as_text
 from lrjax.answer import Answer, dropped_at, failures, final_losses, regimes_text
 from lrjax.report import _text
 from lrjax.results import SweepData
@@ -96,14 +97,14 @@ def why_no_rate(view: View) -> str:
 def label(data: SweepData, index: int, without: str | None = None) -> str:
     """A point's hyperparameters in one line, but for one of them."""
     return ", ".join(
-        f"{name} = {_text.setting(values[index])}" for name, values in data.points.items() if name != without
+        f"{name} = {as_text(values[index])}" for name, values in data.points.items() if name != without
     )
 
 
 def _about(
     data: SweepData, answer: Answer, final: np.ndarray, judged_by: str, dropped: int, index: int
 ) -> str:
-    lines = [f"{name} = {_text.setting(values[index])}" for name, values in data.points.items()]
+    lines = [f"{name} = {as_text(values[index])}" for name, values in data.points.items()]
     lines.append(f"{judged_by}: {_text.median_and_range(final[index])}")
     if len(final[index]) > 1:
         each = [

@@ -68,6 +68,29 @@ def progress(count: Any, begin: ScalarLike, total: ScalarLike) -> tuple[jax.Arra
     return settled(done / safe), settled(jnp.where(span > 0, left / safe, 1.0))
 
 
+def add(first: ScalarLike, second: ScalarLike) -> ScalarLike:
+    """The sum of two numbers of steps; of traced ones it stays at the largest int32."""
+    known = _check.known(first), _check.known(second)
+    if known[0] is not None and known[1] is not None:
+        return known[0] + known[1]
+    a, b = alike(first, second)
+    return a + (jnp.minimum(b, _LARGEST - a) if a.dtype == jnp.int32 else b)
+
+
+def cycle(count: Any, period: ScalarLike) -> tuple[jax.Array, jax.Array]:
+    """Which of many cycles of equal length a step lies in (from 0), and the steps done in it."""
+    now, span = alike(count, period)
+    now, span = jnp.maximum(now, 0), jnp.where(span > 0, span, 1)
+    index = jax.lax.stop_gradient(now // span)
+    return index, now - index * span
+
+
+def share(part: jax.Array, whole: Any) -> jax.Array:
+    """A part of a whole as a fraction in [0, 1]; of nothing it is 0."""
+    part, whole = scalar(part), scalar(whole)
+    return settled(jnp.where(whole > 0, jnp.clip(part / jnp.where(whole > 0, whole, 1.0), 0.0, 1.0), 0.0))
+
+
 def settled(x: jax.Array) -> jax.Array:
     """The value as computed so far, which XLA may not regroup with what comes after.
 

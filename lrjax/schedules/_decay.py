@@ -5,7 +5,6 @@ Steps count from 0, the first update. Every number may be a tracer, horizons inc
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 
 from lrjax import _check
 from lrjax._types import ScalarLike
-from lrjax.schedules import _clock
+from lrjax.schedules import _clock, _shapes
 from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form
 
 
@@ -128,11 +127,7 @@ def cosine_decay_schedule(
 
 def cosine_factor(count: Any, begin: ScalarLike, total: ScalarLike, exponent: ScalarLike) -> jax.Array:
     """Half a cosine from 1 to 0 over `total` steps from `begin`, to the power `exponent`."""
-    _, left = _clock.progress(count, begin, total)
-    base = jnp.square(jnp.sin(math.pi / 2 * left))
-    falling = base > 0  # at the end the slope of a power below 1 is infinite: its gradient would be NaN
-    power = jnp.power(jnp.where(falling, base, 1.0), _clock.scalar(exponent))
-    return _clock.settled(jnp.where(falling, power, 0.0))
+    return _shapes.raised(_shapes.cosine(*_clock.progress(count, begin, total)), exponent)
 
 
 def exponential_decay(
@@ -185,7 +180,7 @@ def exponential_decay(
         safe = jnp.where(span > 0, span, 1)
         periods = done // safe if staircase else done.astype(jnp.float32) / safe.astype(jnp.float32)
         moves = (span > 0) & (_clock.scalar(decay_rate) > 0)
-        decayed = _clock.settled(jnp.exp(_clock.settled(periods.astype(jnp.float32)) * _log(decay_rate)))
+        decayed = _shapes.repeated(decay_rate, periods)
         value = _clock.scalar(init_value) * jnp.where(moves, decayed, 1.0)
         if end_value is None:
             return value
@@ -194,11 +189,3 @@ def exponential_decay(
         return jnp.where(moves, bounded, value)
 
     return from_closed_form(at)
-
-
-def _log(rate: ScalarLike) -> ScalarLike:
-    """The logarithm of a factor (0 if it is not positive); of a Python number in float64."""
-    if isinstance(rate, (float, int)):
-        return math.log(rate) if rate > 0 else 0.0
-    rate = _clock.scalar(rate)
-    return jnp.log(jnp.where(rate > 0, rate, 1.0))

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from lrjax import _check, _tree
-from lrjax._types import ScalarLike, ScalarOrSchedule
+from lrjax._types import Params, ScalarLike, ScalarOrSchedule
 from lrjax.schedules import _clock
-from lrjax.schedules._schedule import Schedule, as_schedule
+from lrjax.schedules._schedule import Schedule, as_schedule, start
 
 
 class JoinSchedulesState(NamedTuple):
@@ -66,32 +66,36 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
     def select(count: Any) -> jax.Array:
         index = jnp.zeros((), jnp.int32)
         for boundary in boundaries:
-            now, start = _clock.alike(count, boundary)
-            index += (now >= start).astype(jnp.int32)
+            now, begin = _clock.alike(count, boundary)
+            index += (now >= begin).astype(jnp.int32)
         return index
 
     def at_one(count: jax.Array) -> jax.Array:
-        def branch(part: Schedule, start: ScalarLike) -> Callable[[jax.Array], jax.Array]:
+        def branch(part: Schedule, boundary: ScalarLike) -> Callable[[jax.Array], jax.Array]:
             def local(count: jax.Array) -> jax.Array:
-                now, begin = _clock.alike(count, start)
+                now, begin = _clock.alike(count, boundary)
                 return part.at(jnp.maximum(now - begin, 0))
 
             return local
 
-        branches = [branch(part, start) for part, start in zip(parts, starts, strict=True)]
+        branches = [branch(part, boundary) for part, boundary in zip(parts, starts, strict=True)]
         return _run_selected(select(count), branches, count)
 
     def at(count: Any) -> jax.Array:
         counts = _clock.steps(count)
         return jax.vmap(at_one)(counts.ravel()).reshape(counts.shape) if counts.ndim else at_one(counts)
 
-    def init() -> JoinSchedulesState:
-        return JoinSchedulesState(jnp.zeros((), jnp.int32), tuple(part.init() for part in parts))
+    def init(params: Params | None = None) -> JoinSchedulesState:
+        return JoinSchedulesState(jnp.zeros((), jnp.int32), tuple(start(part, params) for part in parts))
 
     def update(state: JoinSchedulesState, **signals: Any) -> tuple[jax.Array, JoinSchedulesState]:
         def branch(index: int) -> Callable[[tuple[Any, ...]], tuple[jax.Array, tuple[Any, ...]]]:
             def advance(inner: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
-                value, advanced = parts[index].update(inner[index], **signals)
+                part = parts[index]
+                value, advanced = part.update(inner[index], **signals)
+                if part.closed_form is not None:  # by the joint clock, which alone can be set
+                    now, begin = _clock.alike(state.count, starts[index])
+                    value = part.at(jnp.maximum(now - begin, 0))
                 value = jnp.asarray(value, jnp.float32)
                 return value, (*inner[:index], advanced, *inner[index + 1 :])
 
@@ -102,7 +106,7 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
         return value, JoinSchedulesState(_tree.next_count(state.count), inner)
 
     timed = all(part.closed_form is not None for part in parts)
-    return Schedule(init, update, at if timed else None)
+    return Schedule(init, update, at if timed else None, any(part.takes_params for part in parts))
 
 
 def _run_selected(index: jax.Array, branches: Sequence[Callable[[Any], Any]], operand: Any) -> Any:

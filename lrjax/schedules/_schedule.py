@@ -1,8 +1,10 @@
-"""The schedule: a pure pair whose output is one number."""
+"""The schedule: a pure pair whose output is one number, and arithmetic of such pairs."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from lrjax import _check, _tree
-from lrjax._types import ScalarOrSchedule
+from lrjax._types import Params, ScalarLike, ScalarOrSchedule
 from lrjax.schedules import _clock
 
 
@@ -29,6 +31,22 @@ class ScheduleState(NamedTuple):
     count: jax.Array
 
 
+class CombinedScheduleState(NamedTuple):
+    """The state of an arithmetic of schedules that depends on more than time.
+
+    Attributes:
+      inner_states: The states of the schedules, in their order; a number has none.
+
+    Example:
+      >>> import lrjax
+      >>> schedule = 0.1 * lrjax.plateau_schedule()
+      >>> [type(state).__name__ for state in schedule.init().inner_states]
+      ['PlateauState', 'tuple']
+    """
+
+    inner_states: tuple[Any, ...]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Schedule:
     """A pure pair `(init, update)` that gives one number per step.
@@ -41,10 +59,15 @@ class Schedule:
     `schedule(count)`, is its value at step `count` (0 is the first update), so that it serves
     wherever a plain callable of the step is asked for.
 
+    Schedules, numbers (NumPy's and traced ones too) and callables of the step combine by `+`, `-`,
+    `*` and `/`; the value is that of the arithmetic, at every step. All operands move together.
+
     Attributes:
       init: Makes the state.
       update: Gives the next value (a float32 scalar) and the new state.
       closed_form: The value as a function of the step, or None if it depends on more than time.
+      takes_params: Whether `init` needs the parameters, `init(params)`, because the state has
+        their shape.
 
     Example:
       >>> import lrjax
@@ -52,13 +75,16 @@ class Schedule:
       >>> init, update = schedule
       >>> value, state = update(init())
       >>> value, state = update(state)
-      >>> float(value), float(schedule(1))
-      (0.75, 0.75)
+      >>> float(value), float(schedule(1)), float((0.5 * schedule)(1))
+      (0.75, 0.75, 0.375)
     """
 
-    init: Callable[[], Any]
+    init: Callable[..., Any]
     update: Callable[..., tuple[jax.Array, Any]]
     closed_form: Callable[[Any], jax.Array] | None = None
+    takes_params: bool = False
+
+    __array_ufunc__ = None  # NumPy's scalars leave the arithmetic to the schedule
 
     def at(self, count: Any) -> jax.Array:
         """The value at a step, as float32 of `count`'s shape.
@@ -83,6 +109,70 @@ class Schedule:
         yield self.init
         yield self.update
 
+    def scale(self, factor: ScalarOrSchedule) -> Schedule:
+        """The schedule times a factor, the same as `schedule * factor`.
+
+        Args:
+          factor: A number, a schedule or a callable of the step.
+        """
+        return combined(operator.mul, self, _operand("Schedule.scale", "factor", factor))
+
+    def offset(self, amount: ScalarOrSchedule) -> Schedule:
+        """The schedule plus an amount, the same as `schedule + amount`.
+
+        Args:
+          amount: A number, a schedule or a callable of the step.
+        """
+        return combined(operator.add, self, _operand("Schedule.offset", "amount", amount))
+
+    def clip(self, minimum: ScalarLike | None = None, maximum: ScalarLike | None = None) -> Schedule:
+        """The schedule kept between two bounds.
+
+        Args:
+          minimum: The lower bound, or None for none.
+          maximum: The upper bound, or None for none; at least `minimum`.
+
+        Raises:
+          TypeError: If a bound is not one real number.
+          ValueError: If a bound is not finite, or `maximum` is below `minimum`.
+        """
+        call = "Schedule.clip"
+        for name, bound in (("minimum", minimum), ("maximum", maximum)):
+            if bound is not None:
+                _check.number(call, name, bound)
+        known = [None if bound is None else _check.known(bound) for bound in (minimum, maximum)]
+        if known[0] is not None and known[1] is not None and known[1] < known[0]:
+            raise _check.fail(call, "maximum", f"at least minimum={known[0]:g}", f"{known[1]:g}")
+        low, high = (None if bound is None else _clock.scalar(bound) for bound in (minimum, maximum))
+        return combined(lambda value: jnp.clip(value, low, high), self)
+
+    def __mul__(self, other: Any) -> Schedule:
+        return combined(operator.mul, self, _operand("Schedule.__mul__", "other", other))
+
+    def __rmul__(self, other: Any) -> Schedule:
+        return self * other
+
+    def __add__(self, other: Any) -> Schedule:
+        return combined(operator.add, self, _operand("Schedule.__add__", "other", other))
+
+    def __radd__(self, other: Any) -> Schedule:
+        return self + other
+
+    def __sub__(self, other: Any) -> Schedule:
+        return combined(operator.sub, self, _operand("Schedule.__sub__", "other", other))
+
+    def __rsub__(self, other: Any) -> Schedule:
+        return combined(operator.sub, _operand("Schedule.__rsub__", "other", other), self)
+
+    def __truediv__(self, other: Any) -> Schedule:
+        return combined(operator.truediv, self, _operand("Schedule.__truediv__", "other", other))
+
+    def __rtruediv__(self, other: Any) -> Schedule:
+        return combined(operator.truediv, _operand("Schedule.__rtruediv__", "other", other), self)
+
+    def __neg__(self) -> Schedule:
+        return combined(operator.neg, self)
+
 
 def from_closed_form(closed_form: Callable[[Any], Any]) -> Schedule:
     """The schedule whose value at step `count` is `closed_form(count)`."""
@@ -99,6 +189,42 @@ def from_closed_form(closed_form: Callable[[Any], Any]) -> Schedule:
         return at(state.count), ScheduleState(count=_tree.next_count(state.count))
 
     return Schedule(init, update, at)
+
+
+def combined(function: Callable[..., Any], *parts: Schedule) -> Schedule:
+    """The schedule whose value is a function of the values that several have at the same step."""
+    if all(part.closed_form is not None for part in parts):
+        return from_closed_form(lambda count: function(*(part.at(count) for part in parts)))
+
+    def init(params: Params | None = None) -> CombinedScheduleState:
+        return CombinedScheduleState(tuple(start(part, params) for part in parts))
+
+    def update(state: CombinedScheduleState, **signals: Any) -> tuple[jax.Array, CombinedScheduleState]:
+        pairs = zip(parts, state.inner_states, strict=True)
+        values, inner = zip(*(part.update(inner, **signals) for part, inner in pairs), strict=True)
+        value = function(*(_clock.scalar(value) for value in values))
+        return value, CombinedScheduleState(inner)
+
+    return Schedule(init, update, takes_params=any(part.takes_params for part in parts))
+
+
+def start(schedule: Schedule, params: Params | None) -> Any:
+    """The schedule's first state; the parameters are for those that ask for them."""
+    return schedule.init(params) if schedule.takes_params else schedule.init()
+
+
+def unset() -> float:
+    """What stands where no value is yet: NaN, or -infinity where JAX is told to stop at any NaN."""
+    return -math.inf if jax.config.values["jax_debug_nans"] else math.nan
+
+
+def _operand(call: str, argument: str, value: Any) -> Schedule:
+    """A schedule, or what becomes one; a number needs no state."""
+    schedule = as_schedule(call, argument, value)
+    if callable(value):
+        return schedule
+    number = _clock.scalar(value)
+    return Schedule(lambda: (), lambda state, **signals: (number, state), schedule.closed_form)
 
 
 def as_schedule(call: str, argument: str, value: ScalarOrSchedule | Schedule) -> Schedule:

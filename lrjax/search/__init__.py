@@ -5,7 +5,8 @@ from lrjax.search._find import find_learning_rate
 from lrjax.search._grid import log_spaced
 from lrjax.search._load import load
 from lrjax.search._range_test import RangeTest, range_test
-from lrjax.search._sweep import Sweep, sweep
+from lrjax.search._result import Sweep
+from lrjax.search._sweep import sweep
 from lrjax.search._verify import Verification
 
 __all__ = [

@@ -222,6 +222,27 @@ def top_k(k: int, first: int | None = None, *, neighbours: int = 1, noise: bool 
     return _TopK(k, _first("top_k", first), _guards("top_k", neighbours, noise))
 
 
+def capped(allocation: Allocation, most: int) -> Allocation:
+    """The allocation that keeps at most so many of the points that another one keeps, the best ones."""
+    return _Capped(allocation, most)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Capped:
+    allocation: Allocation
+    most: int
+
+    def rungs(self, steps: int, every: int) -> tuple[int, ...]:
+        return self.allocation.rungs(steps, every)
+
+    def keep(self, standing: Standing) -> np.ndarray:
+        kept = self.allocation.keep(standing)
+        ranked = ranking(standing)
+        chosen = np.zeros(len(kept), bool)
+        chosen[ranked[kept[ranked]][: self.most]] = True
+        return chosen
+
+
 @dataclasses.dataclass(frozen=True)
 class _SuccessiveHalving:
     reduction: int

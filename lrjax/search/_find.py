@@ -2,47 +2,108 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from jax.sharding import Mesh
 
 from lrjax import _check
-from lrjax.data import Data
-from lrjax.search import _grid
-from lrjax.search._sweep import Sweep, sweep
+from lrjax.results import Plan
+from lrjax.search import _arguments, _grid
+from lrjax.search._course import Course, Limits
+from lrjax.search._result import Sweep
 from lrjax.trials import Trial
+
+_EVALUATIONS = 16  # so that a quarter of the steps is among them
 
 
 def find_learning_rate(
     trial: Trial,
-    data: Data,
+    data: Any,
     *,
     steps: int,
     seeds: int = 3,
-    minimum: float = 1e-5,
-    maximum: float = 1.0,
-    points: int = 21,
+    evaluate_on: Any = None,
+    test_on: Any = None,
+    hyperparams: Mapping[str, Any] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    points: int | None = None,
+    budget: int | datetime.timedelta | None = None,
     name: str = "learning_rate",
-    **options: Any,
+    evaluate_every: int | None = None,
+    record_every: int | None = None,
+    horizon: str | None = None,
+    patience: int | None = None,
+    blow_up: float | None = 100.0,
+    plan: str | Plan = "auto",
+    mesh: Mesh | None = None,
+    order: Literal["per-seed", "shared"] = "per-seed",
+    key: int = 0,
+    keep: str | Sequence[str] = (),
+    directory: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    progress: bool | Literal["bar", "lines"] = True,
+    on_chunk: Callable[[Sweep], object] | None = None,
 ) -> Sweep:
-    """Finds a learning rate: a sweep over rates at equal ratios.
+    r"""Finds a learning rate: which ones are tried follows from what the others did.
+
+    1. A range test tells where to look, unless `minimum` and `maximum` say it.
+    2. Rates there, one every 0.4 decades, are trained; after a quarter of the steps only those go on that
+       are among the best, next to the best, or not told from it by the seeds.
+    3. Until the best rate has a neighbour on each side that was trained to the end, or failed, those that
+       are missing are trained, also outside of the range. Then the same at 0.2 decades.
+    4. Rates that the seeds do not tell from the best are trained with more seeds, up to ten, until one is
+       left, or they are within 2 % of each other.
+
+    All rates of a seed start from the same parameters and see the same data.
 
     Args:
       trial: What is trained; it takes the hyperparameter `name`.
       data: The training data; see `lrjax.batches`.
-      steps: Updates per member, >= 1.
-      seeds: Members per rate, >= 1.
-      minimum: The lowest rate, > 0.
-      maximum: The highest rate, > `minimum`.
-      points: How many rates, >= 2.
+      steps: Updates per member, >= 1: as many as the rate is meant for, since the best rate depends on it.
+      seeds: Members per rate, >= 1; with one, differences may be luck, and no more seeds are trained.
+      evaluate_on: Held-out data to choose by; see `sweep`.
+      test_on: Data to report on; see `sweep`.
+      hyperparams: The trial's other hyperparameters, one value each.
+      minimum: No lower rate is tried, > 0; None for no such bound.
+      maximum: No higher rate is tried, > `minimum`; None for no such bound.
+      points: How many rates are tried first, >= 2; None for one every 0.4 decades.
+      budget: Member-steps (an int), or time (a `datetime.timedelta`), after which nothing new begins; what
+        does not fit is left out, the least telling first. None for as many member-steps as 25 rates
+        take that are all trained to the end.
       name: The hyperparameter that is the learning rate.
-      **options: What else `sweep` takes: `evaluate_on`, `test_on`, `directory`, ...
+      evaluate_every: Updates between evaluations, >= 1; None for 16 of them.
+      record_every: See `sweep`.
+      horizon: The hyperparameter that holds the length of the schedule; see `sweep`.
+      patience: See `sweep`.
+      blow_up: See `sweep`.
+      plan: See `sweep`.
+      mesh: See `sweep`.
+      order: See `sweep`.
+      key: The base of all members' random keys, an integer >= 0.
+      keep: "final", "best" or both: the states that `Sweep.states` then holds.
+      directory: Where to store the result and, while training, checkpoints: the same call goes on where an
+        earlier one was cut off. Needs the extra `lrjax[store]`. None for nowhere.
+      checkpoint_seconds: Seconds between checkpoints at least, >= 0.
+      progress: Whether to say on standard error what is tried, and how far it is; see `sweep`.
+      on_chunk: Called after every chunk with what was measured so far, a `Sweep`.
 
     Returns:
-      A `Sweep`; the rate is its `answer.learning_rate`.
+      A `Sweep` of all rates that were tried; the rate is its `answer.learning_rate`, and
+      `settings["search"]` tells the search's course, which `summary` prints. Members that were not trained,
+      of rates with fewer seeds than others, are NaN. After a keyboard interrupt it holds what was measured
+      until then.
 
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
-      ValueError: If a number is out of its range.
-      OSError: If `directory` cannot be written.
+      ValueError: If a number is out of its range, arguments do not fit each other, or the budget does not
+        suffice for the first rates; if `directory` holds something else.
+      OSError: If `directory` cannot be written, or another process uses it.
+      Exception: Whatever the data or `on_chunk` raise while members train; what was measured until then
+        is the error's attribute `sweep`, and in `directory`.
 
     Example:
       >>> import jax.numpy as jnp, numpy as np, lrjax
@@ -52,12 +113,50 @@ def find_learning_rate(
       >>> run = lrjax.trial(lambda key: {"w": jnp.zeros(())}, loss, lrjax.adam)
       >>> data = lrjax.batches({"x": x, "y": 3 * x}, batch_size=16)
       >>> found = lrjax.find_learning_rate(run, data, steps=100, evaluate_on=data.arrays, progress=False)
-      >>> 0.01 < found.answer.learning_rate < 1.0
+      >>> 0.05 < found.answer.learning_rate < 1.0
       True
     """
     call = "find_learning_rate"
-    _check.number(call, "minimum", minimum, low=0, open_low=True)
-    _check.number(call, "maximum", maximum, low=float(minimum), open_low=True)
-    _check.integer(call, "points", points, low=2)
-    rates = _grid.log_spaced(float(minimum), float(maximum), points)
-    return sweep(trial, {name: rates}, data, steps=steps, seeds=seeds, name=name, **options)
+    if minimum is not None:
+        _check.number(call, "minimum", minimum, low=0, open_low=True)
+    if maximum is not None:
+        _check.number(call, "maximum", maximum, low=float(minimum or 0.0), open_low=True)
+    if points is not None:
+        _check.integer(call, "points", points, low=2)
+    fixed = dict(hyperparams or {})
+    if name in fixed:
+        expected = f"the hyperparameters beside {name!r}, which is searched"
+        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
+    _grid.points(call, [{**fixed, name: 1.0}], name)
+    steps = _check.integer(call, "steps", steps, low=1)
+    seeds = _check.integer(call, "seeds", seeds, low=1)
+    usual = -(-steps // _EVALUATIONS)
+    course = Course(
+        call,
+        trial,
+        data,
+        fixed,
+        Limits.of(call, budget, steps, seeds),
+        directory=directory,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+        on_chunk=on_chunk,
+        asked=dict(
+            steps=steps,
+            seeds=seeds,
+            evaluate_on=evaluate_on,
+            evaluate_every=_arguments.interval(call, "evaluate_every", evaluate_every, usual),
+            test_on=test_on,
+            record_every=record_every,
+            horizon=horizon,
+            patience=patience,
+            blow_up=blow_up,
+            plan=plan,
+            mesh=mesh,
+            order=order,
+            key=key,
+            name=name,
+            keep=keep,
+        ),
+    )
+    return course.run(minimum, maximum, points)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lrjax import results
 from lrjax.search._range_test import RangeTest
-from lrjax.search._sweep import Sweep, as_sweep
+from lrjax.search._result import Sweep, as_sweep
 
 
 def load(path: str | os.PathLike[str]) -> Sweep | RangeTest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrjax import _check, plot, results
+from lrjax import _check, export, plot, results
 from lrjax.answer import RangeAnswer, judge_range
 from lrjax.engine import Job, Progress, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
@@ -21,6 +22,7 @@ from lrjax.search._progress import progress_bar
 from lrjax.trials import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 _SUSTAINED = 3  # steps in a row for which a loss must be far above its start
@@ -113,6 +115,50 @@ class RangeTest(RangeTestData):
         """
         return plot.ramp(self, self.answer, ax)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The range test as a tidy `pandas.DataFrame`: a row for each step of each seed.
+
+        `train_loss` is the loss before the update at the row's rate, `held_out_loss` that after it; NaN where
+        a seed no longer ran. `diverged_at` is the step at which it went non-finite or blew up, -1 for never.
+
+        Returns:
+          The frame.
+
+        Raises:
+          ImportError: If pandas is not installed.
+        """
+        return export.ramp_to_pandas(self)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the table of `to_pandas` as CSV; needs no pandas.
+
+        Args:
+          path: The file; its directory is made if it is not there, and what was there is replaced.
+
+        Returns:
+          The file's path.
+
+        Raises:
+          IsADirectoryError: If `path` is a directory.
+          OSError: If the file cannot be written.
+        """
+        return export.ramp_to_csv(self, path)
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Writes everything that was measured, and the answer, as strict JSON: null for what is not finite.
+
+        Args:
+          path: The file; its directory is made if it is not there, and what was there is replaced.
+
+        Returns:
+          The file's path.
+
+        Raises:
+          IsADirectoryError: If `path` is a directory.
+          OSError: If the file cannot be written.
+        """
+        return export.ramp_to_json(self, self.answer, path)
+
 
 def range_test(
     trial: Trial,
@@ -131,7 +177,7 @@ def range_test(
     mesh: Mesh | None = None,
     order: Literal["per-seed", "shared"] = "per-seed",
     key: int = 0,
-    progress: bool = True,
+    progress: bool | Literal["bar", "lines"] = True,
 ) -> RangeTest:
     r"""Trains while the learning rate climbs, and suggests a rate from the losses.
 
@@ -162,7 +208,8 @@ def range_test(
       mesh: Devices to lay the seeds out over; see `lrjax.sweep`.
       order: "per-seed" for another order of the data for each seed, "shared" for one.
       key: The base of all random keys, an integer >= 0.
-      progress: Whether to show a progress bar.
+      progress: Whether to show how far it is on standard error: a bar on a terminal or in a notebook, else
+        lines as in a log; "bar" or "lines" for one of them in any case.
 
     Returns:
       A `RangeTest`.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lrjax import _tree
 from lrjax._types import MaskTree, OptState, Params, Updates
 from lrjax.transform import GradientTransformation, check_transformation, with_extra_args_support
 
@@ -86,4 +87,6 @@ def masked(inner: Any, mask: MaskTree, *, mask_compatible_extra_args: bool = Fal
 
 
 def _hide(keep: Any, tree: OptState) -> Any:
+    if isinstance(tree, _tree.ParamsPlaceholder):
+        return tree  # all of it: what is hidden is seen from the state
     return jax.tree.map(lambda m, x: x if m else MaskedNode(), keep, tree)

@@ -45,7 +45,7 @@ def named_chain(*args: tuple[str, Any]) -> GradientTransformation:
 
     Raises:
       TypeError: If an argument is no such pair.
-      ValueError: If a name comes twice.
+      ValueError: If a name comes twice; from `update`, if the state is not one of this chain's.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
@@ -74,6 +74,10 @@ def named_chain(*args: tuple[str, Any]) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, dict[str, Any]]:
+        if not isinstance(state, dict) or state.keys() != links.keys():
+            expected = f"the dict of states that this chain's `init` returns, of {', '.join(links)}"
+            got = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__
+            raise _check.fail("named_chain.update", "state", expected, got)
         new_state = {}
         for name, link in links.items():
             updates, new_state[name] = link.update(updates, state[name], params, **extra)

@@ -10,7 +10,21 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import adam_family, composed, contrib, ingredients, layerwise, recipes, signs_and_others
+from tests.catalogue import (
+    accumulation,
+    adam_family,
+    averaging,
+    clipping,
+    composed,
+    conditions,
+    contrib,
+    ingredients,
+    layerwise,
+    parts,
+    recipes,
+    searches,
+    signs_and_others,
+)
 from tests.catalogue.row import Row
 
 __all__ = ["CATALOGUE", "Row", "rows"]
@@ -23,6 +37,12 @@ CATALOGUE: tuple[Row, ...] = (
     *contrib.ROWS,
     *ingredients.ROWS,
     *composed.ROWS,
+    *accumulation.ROWS,
+    *averaging.ROWS,
+    *clipping.ROWS,
+    *conditions.ROWS,
+    *parts.ROWS,
+    *searches.ROWS,
 )
 
 

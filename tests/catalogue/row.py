@@ -34,6 +34,8 @@ class Row:
       optax: Keywords (numbers) -> optax's counterpart, or None.
       oracle: The NumPy transcription in `tests.oracles.papers`, or None.
       descends: Whether updates point downhill (recipes) or along the gradient (ingredients).
+      waits: Whether first updates may be zero: gathered for later, or held still.
+      idle: The numbers that show only in cases that the laws do not bring about.
       needs_params: Whether `update` needs the parameters.
       complex_numbers: Whether complex leaves are claimed.
       signals: What the training step must tell `update` by keyword; `make`, `optax` and `oracle` take
@@ -52,10 +54,13 @@ class Row:
       quadratic: Numbers with which 400 steps find the minimum of a small quadratic, or None.
       edge: Numbers at the edge of their ranges, where zero gradients must stay finite too.
       compiled_rtol: How far fused may be from eager arithmetic, relative to the largest update.
-      float32_rtol: How far float32 may be from the float64 oracle, relative to the largest update.
+      float32_rtol: How far float32 may be from the float64 oracle, relative to the largest update; None
+        where random gradients leave float32 no digit.
       float64_rtol: The same in float64; scalars in the state are float32 there too.
       optax_float32_rtol: How far from optax in float32.
       optax_float64_rtol: The same in float64.
+      wide_scalars: Whether scalars of the state are as wide as the widest parameter: a search compares
+        values of the function.
       wide_fields: State fields kept in float32 where optax keeps half precision.
       beyond_optax: Keywords that optax does not have.
       oracle_shape: The shape of the parameters on which the oracle is tried.
@@ -70,6 +75,8 @@ class Row:
     optax: Callable[..., Any] | None = None
     oracle: Callable[..., Any] | None = None
     descends: bool = False
+    waits: bool = False
+    idle: tuple[str, ...] = ()
     needs_params: bool = False
     complex_numbers: bool = True
     signals: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -85,10 +92,11 @@ class Row:
     quadratic: Mapping[str, float] | None = None
     edge: Mapping[str, float] = dataclasses.field(default_factory=dict)
     compiled_rtol: float = 1e-6
-    float32_rtol: float = 1e-6
+    float32_rtol: float | None = 1e-6
     float64_rtol: float = 1e-11
     optax_float32_rtol: float = 1e-6
     optax_float64_rtol: float = 1e-11
+    wide_scalars: bool = False
     wide_fields: tuple[str, ...] = ()
     beyond_optax: tuple[str, ...] = ()
     oracle_shape: tuple[int, ...] = (5,)

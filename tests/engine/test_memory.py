@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrjax
-from lrjax.engine import _memory, _plan, _train
+from lrjax.engine import _crews, _memory, _plan
 from lrjax.engine._clock import clock
 from lrjax.engine._program import Programs
 
@@ -125,7 +125,7 @@ def test_trying_a_large_step_takes_few_of_them():
 
 def test_what_the_first_run_makes_does_not_count_as_the_speed_of_a_plan(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(_train.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_crews.time, "perf_counter", lambda: now[0])
 
     class Crew:
         programs = types.SimpleNamespace(
@@ -144,5 +144,5 @@ def test_what_the_first_run_makes_does_not_count_as_the_speed_of_a_plan(monkeypa
 
     ids = [(point, 0) for point in range(8)]
     for about in (None, 1e-4, 10.0):
-        seconds, _ = _train._measure(Crew(), ids, lambda seed: None, clock(10_000, 10_000, 1e-3, 1.0), about)
+        seconds, _ = _crews._measure(Crew(), ids, lambda seed: None, clock(10_000, 10_000, 1e-3, 1.0), about)
         assert seconds == pytest.approx(1e-4, rel=0.02)

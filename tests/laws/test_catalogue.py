@@ -18,8 +18,11 @@ def _is_transformation(annotation: Any) -> bool:
 
 
 def _public_transformations() -> dict[str, Any]:
-    functions = {name: f for name, f in vars(lrjax).items() if inspect.isfunction(f)}
-    return {n: f for n, f in functions.items() if _is_transformation(inspect.signature(f).return_annotation)}
+    """Functions that return one, and classes whose objects are one."""
+    public = vars(lrjax).items()
+    functions = {name: f for name, f in public if inspect.isfunction(f)}
+    found = {n: f for n, f in functions.items() if _is_transformation(inspect.signature(f).return_annotation)}
+    return found | {name: c for name, c in public if hasattr(c, "gradient_transformation")}
 
 
 def test_every_public_transformation_has_a_row() -> None:

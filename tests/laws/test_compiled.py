@@ -63,5 +63,7 @@ def test_vmap_over_every_number_is_the_loop_over_its_values(row: Row) -> None:
         member = jax.tree.map(lambda x, i=i: x[i], members)
         assert_close(member, (alone[-1], state), row.compiled_rtol)
     for name, changed in zip(typical, alone[1:], strict=True):
+        if name in row.idle:
+            continue
         same = jax.tree.map(np.array_equal, changed, alone[0])
         assert not all(jax.tree.leaves(same)), f"the catalogue's other `{name}` changes nothing"

@@ -14,7 +14,7 @@ from tests.catalogue import Row, rows
 from tests.running import gradients, params_tree, take_steps
 
 DTYPES = ("float32", "bfloat16", "float16")
-SCALARS = {jnp.dtype("float32"), jnp.dtype("int32")}
+SCALARS = {jnp.dtype("float32"), jnp.dtype("int32"), jnp.dtype("bool")}
 
 
 def _types(tree: Any) -> Any:
@@ -32,10 +32,12 @@ def _assert_stable(tx: Any, params: Any, grads: Any) -> None:
     assert not any(x.weak_type for x in jax.tree.leaves(jax.eval_shape(lambda: state)))
 
 
-def _assert_scalars(state: Any) -> None:
+def _assert_scalars(row: Row, dtype: str) -> None:
     """Every number without axes, given that no parameter is one; flags and random keys are none."""
+    state = row.tx().init(params_tree(dtype))
     scalars = [x for x in jax.tree.leaves(state) if jnp.ndim(x) == 0]
-    assert {x.dtype for x in scalars if jnp.issubdtype(x.dtype, jnp.number)} <= SCALARS
+    wider = {jnp.dtype(dtype)} if row.wide_scalars and dtype == "float64" else set()
+    assert {x.dtype for x in scalars if jnp.issubdtype(x.dtype, jnp.number)} <= SCALARS | wider
     others = {x.dtype for x in scalars if not jnp.issubdtype(x.dtype, jnp.number)}
     assert all(dtype == jnp.dtype("bool") or jnp.issubdtype(dtype, jax.dtypes.prng_key) for dtype in others)
 
@@ -75,13 +77,13 @@ def test_types_do_not_change_under_x64(row: Row, dtype: str) -> None:
         params, grads = params_tree(dtype), gradients(dtype)[0]
         _assert_stable(row.tx(), params, grads)
         _assert_stable(row.make(**{n: jnp.asarray(x) for n, x in row.typical.items()}), params, grads)
-        _assert_scalars(row.tx().init(params))
+        _assert_scalars(row, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", rows())
-def test_scalar_state_is_float32_or_int32(row: Row, dtype: str) -> None:
-    _assert_scalars(row.tx().init(params_tree(dtype)))
+def test_scalar_state_is_float32_or_int32_or_a_flag(row: Row, dtype: str) -> None:
+    _assert_scalars(row, dtype)
 
 
 @pytest.mark.parametrize("row", rows(numbers=lambda numbers: "learning_rate" in numbers, rates=bool))

@@ -76,15 +76,17 @@ def test_signature_is_optaxs(public: str) -> None:
 
     def arguments(function: Any) -> list[Any]:
         parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ours]
-        return [(p.name, p.kind, _value(p.default)) for p in parameters]
+        return [(p.name, p.kind, _shown(p.default)) for p in parameters]
 
     assert arguments(getattr(lrjax, public)) == arguments(_optax_named(public))
     added = [inspect.signature(getattr(lrjax, public)).parameters[name] for name in ours]
     assert all(p.kind is p.KEYWORD_ONLY for p in added), "optax's users may pass theirs by position"
 
 
-def _value(default: Any) -> Any:
-    """A default as something that can be compared: a function of theirs is none of ours."""
+def _shown(default: Any) -> Any:
+    """A default as something that can be compared: their functions and transformations are not ours."""
+    if hasattr(default, "update"):
+        return "a transformation"
     return "a function" if inspect.isfunction(default) else default
 
 

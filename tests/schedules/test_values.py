@@ -10,53 +10,23 @@ import optax
 import pytest
 
 import lrjax
+from tests.oracles import schedules as oracle
 
 ACCURACY = 1e-6  # of the peak, at any step (DESIGN.md, "Numbers that must hold")
 
-# The oracle: plain NumPy in float64, t an array of steps, nothing of lrjax.
+
+def vectorised(function):
+    """A transcription of one step, over an array of steps."""
+    return lambda t, *values, **numbers: oracle.over(t, function, *values, **numbers)
 
 
-def constant(t, value):
-    return np.full(t.shape, value)
-
-
-def linear(t, init_value, end_value, transition_steps, transition_begin=0):
-    if transition_steps == 0:
-        return np.full(t.shape, init_value)
-    p = np.clip(t - transition_begin, 0, transition_steps) / transition_steps
-    return init_value + (end_value - init_value) * p
-
-
-def cosine(t, init_value, decay_steps, alpha=0.0, exponent=1.0):
-    c = (1 + np.cos(np.pi * np.minimum(t, decay_steps) / decay_steps)) / 2
-    return init_value * ((1 - alpha) * c**exponent + alpha)
-
-
-def exponential(
-    t, init_value, transition_steps, decay_rate, transition_begin=0, staircase=False, end_value=None
-):
-    if transition_steps == 0 or decay_rate == 0:
-        return np.full(t.shape, init_value)
-    p = np.maximum(t - transition_begin, 0) / transition_steps
-    value = init_value * decay_rate ** (np.floor(p) if staircase else p)
-    if end_value is None:
-        return value
-    return np.maximum(value, end_value) if decay_rate < 1 else np.minimum(value, end_value)
-
-
-def warmup_cosine(t, init_value, peak_value, warmup_steps, decay_steps, end_value=0.0, exponent=1.0):
-    w, span = warmup_steps, decay_steps - warmup_steps
-    rising = init_value + (peak_value - init_value) * t / max(w, 1)
-    c = (1 + np.cos(np.pi * np.clip(t - w, 0, span) / span)) / 2
-    return np.where(t < w, rising, end_value + (peak_value - end_value) * c**exponent)
-
-
+linear, exponential, cosine = map(vectorised, (oracle.linear, oracle.exponential, oracle.cosine))
 ORACLES = {
-    lrjax.constant_schedule: constant,
+    lrjax.constant_schedule: vectorised(oracle.constant),
     lrjax.linear_schedule: linear,
     lrjax.cosine_decay_schedule: cosine,
     lrjax.exponential_decay: exponential,
-    lrjax.warmup_cosine_decay_schedule: warmup_cosine,
+    lrjax.warmup_cosine_decay_schedule: vectorised(oracle.warmup_cosine),
 }
 
 SHORT = [
@@ -271,7 +241,7 @@ def test_join_at_every_step():
     t = np.arange(60)
     want = np.select(
         [t < 5, t < 9, t < 30],
-        [linear(t, 0.0, 1.0, 5), constant(t, 0.7), cosine(np.maximum(t - 9, 0), 2.0, 12, 0.1)],
+        [linear(t, 0.0, 1.0, 5), np.full(t.shape, 0.7), cosine(np.maximum(t - 9, 0), 2.0, 12, 0.1)],
         0.01 * (t - 30),
     )
     assert_within(schedule(t), want)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 
 import jax
@@ -515,13 +516,28 @@ def test_nothing_is_left_in_the_directory_by_a_refused_sweep(tmp_path):
         ({"minimum": -1.0}, ValueError, "`find_learning_rate(minimum=...)` must be one number > 0"),
         ({"minimum": np.nan}, ValueError, "`find_learning_rate(minimum=...)` must be one number > 0"),
         ({"minimum": "low"}, TypeError, "`find_learning_rate(minimum=...)` must be one number > 0"),
-        ({"minimum": 1.0}, ValueError, "`find_learning_rate(maximum=...)` must be one number > 1, got 1.0"),
-        ({"maximum": np.inf}, ValueError, "`find_learning_rate(maximum=...)` must be one number > 1e-05"),
+        (
+            {"minimum": 1.0, "maximum": 1.0},
+            ValueError,
+            "`find_learning_rate(maximum=...)` must be one number > 1, got 1.0",
+        ),
+        ({"maximum": np.inf}, ValueError, "`find_learning_rate(maximum=...)` must be one number > 0"),
         ({"points": 1}, ValueError, "`find_learning_rate(points=...)` must be an integer >= 2, got 1"),
         ({"points": 5.0}, TypeError, "`find_learning_rate(points=...)` must be an integer >= 2, got 5.0"),
-        ({"steps": 0}, ValueError, "`sweep(steps=...)` must be an integer >= 1, got 0"),
-        ({"seeds": 0}, ValueError, "`sweep(seeds=...)` must be an integer >= 1, got 0"),
-        ({"maximum": 1.00000001e-5}, ValueError, "must be points that differ (in float32)"),
+        ({"steps": 0}, ValueError, "`find_learning_rate(steps=...)` must be an integer >= 1, got 0"),
+        ({"seeds": 0}, ValueError, "`find_learning_rate(seeds=...)` must be an integer >= 1, got 0"),
+        ({"minimum": 1e-5, "maximum": 1.00000001e-5}, ValueError, "must be points that differ (in float32)"),
+        ({"budget": 1.5}, TypeError, "`find_learning_rate(budget=...)` must be member-steps (an integer), a"),
+        ({"budget": 0}, ValueError, "`find_learning_rate(budget=...)` must be an integer >= 1, got 0"),
+        (
+            {"budget": datetime.timedelta(0)},
+            ValueError,
+            "`find_learning_rate(budget=...)` must be a time > 0",
+        ),
+        ({"hyperparams": {"learning_rate": 1.0}}, ValueError, "the hyperparameters beside 'learning_rate'"),
+        ({"on_chunk": 1}, TypeError, "`find_learning_rate(on_chunk=...)` must be a function of a sweep"),
+        ({"horizon": "length"}, ValueError, "`find_learning_rate(horizon=...)` must be a hyperparameter"),
+        ({"keep": "all"}, ValueError, "`find_learning_rate(keep=...)` must be 'final', 'best' or both"),
     ],
 )
 def test_find_refuses(options, error, message):

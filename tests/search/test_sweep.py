@@ -806,43 +806,6 @@ def test_no_progress_bar_on_request(capfd):
     assert captured.err == captured.out == ""
 
 
-# Finding
-
-
-@functools.cache
-def found():
-    return lrjax.find_learning_rate(quadratic(), DATA, steps=4, progress=False)
-
-
-def test_find_tries_21_rates_at_equal_ratios_with_three_seeds():
-    rates = found().points["learning_rate"]
-    assert len(rates) == 21
-    assert (rates[0], rates[-1]) == (1e-5, 1.0)
-    np.testing.assert_allclose(rates[1:] / rates[:-1], 10**0.25, rtol=1e-12)
-    assert found().metrics["loss"].shape == (21, 3, 4)
-    assert found().answer.learning_rate == 1.0
-
-
-def test_find_takes_another_range_name_and_the_options_of_sweep(tmp_path):
-    sweep = lrjax.find_learning_rate(
-        quadratic(lambda step_size: lrjax.sgd(step_size)),
-        DATA,
-        steps=4,
-        seeds=1,
-        minimum=0.1,
-        maximum=0.4,
-        points=3,
-        name="step_size",
-        evaluate_on=np.zeros(4),
-        directory=tmp_path / "found",
-        progress=False,
-    )
-    np.testing.assert_allclose(sweep.points["step_size"], [0.1, 0.2, 0.4])
-    assert sweep.name == "step_size"
-    assert lrjax.load(tmp_path / "found").points["step_size"].tolist() == sweep.points["step_size"].tolist()
-    assert "loss" in sweep.held_out
-
-
 def test_log_spaced_keeps_its_ends_exactly():
     assert log_spaced(3e-5, 0.7, 9)[0] == 3e-5
     assert log_spaced(3e-5, 0.7, 9)[-1] == 0.7

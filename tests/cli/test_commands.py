@@ -7,143 +7,33 @@ import re
 import subprocess
 import sys
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import lrjax
-from lrjax import cli
+from lrjax.cli import _parser
+from lrjax.cli._main import parser
 from lrjax.engine import _program
-
-TASKS = """
-import jax
-import jax.numpy as jnp
-import numpy as np
-import lrjax
-
-X = np.linspace(-1, 1, 24)
-DATA = {"x": X, "y": 3 * X}
-
-
-def init(key):
-    return {"w": jnp.zeros(())}
-
-
-def loss(params, batch):
-    error = params["w"] * batch["x"] - batch["y"]
-    return jnp.mean(error**2), {"error": jnp.mean(jnp.abs(error))}
-
-
-def make(optimizer):
-    return lrjax.trial(init, loss, optimizer)
-
-
-def tiny():
-    return lrjax.tasks.Task(
-        make, lrjax.batches(DATA, batch_size=8), validation=DATA, test=DATA, steps=30, summary="a line"
-    )
-
-
-def random_start():
-    def loss(start, batch):
-        return jnp.mean(batch["x"] ** 2) * (1 + start**2), {"start": start}
-
-    trial = lrjax.trial(jax.random.normal, loss, lrjax.sgd)
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-own = lrjax.tasks.Task(
-    make(lambda learning_rate: lrjax.sgd(learning_rate)), lrjax.batches(DATA, batch_size=8), steps=10
-)
-number = 3
-
-
-def greedy():
-    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=25))
-
-
-def raw():
-    return lrjax.tasks.Task(make, DATA)
-
-
-def no_loss():
-    trial = lrjax.Trial(lambda key, h: jnp.zeros(()), lambda x, batch, h: ({"cost": x}, x))
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-def vector_loss():
-    trial = lrjax.trial(init, lambda params, batch: params["w"] * batch["x"], lrjax.sgd)
-    return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))
-
-
-def ragged():
-    return lrjax.tasks.Task(make, lrjax.batches({"x": X, "y": X[1:]}, batch_size=8))
-
-
-def ragged_validation():
-    return lrjax.tasks.Task(make, lrjax.batches(DATA, batch_size=8), validation={"x": X, "y": X[1:]})
-
-
-def interrupted():
-    def f(step):
-        if step >= 20:
-            raise KeyboardInterrupt
-        return {"x": np.float32(1.0), "y": np.float32(2.0)}
-
-    return lrjax.tasks.Task(make, lrjax.from_function(f, on_device=False), steps=40)
-
-
-def interrupted_at_once():
-    raise KeyboardInterrupt
-"""
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A fresh working directory with a file of tasks."""
-    (tmp_path / "mine.py").write_text(TASKS)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    plt.close("all")
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs the command line: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def small_sweep(*more):
-    return ("sweep", "mine.py:tiny", "--learning-rate", "0.01,0.1", "--quiet", *more)
+    return ("sweep", "mine.py:tiny", "--learning-rate", "0.01,0.1", "--progress=none", *more)
 
 
 # What it prints and writes
 
 
 def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
-    code, out, err = call("find", "mine.py:tiny", "--directory", "out", "--quiet")
+    code, out, err = call("find", "mine.py:tiny", "--directory", "out", "--progress=none")
     assert code == 0
     assert err == ""
     sweep = lrjax.load(here / "out")
-    assert sweep.points["learning_rate"].tolist() == cli.log_spaced(1e-5, 1.0, 21)
-    assert sweep.diverged_at.shape == (21, 3)
+    assert {6.31e-6, 1.0} <= set(sweep.points["learning_rate"].tolist())
     assert sweep.steps == 30
     lines = out.splitlines()
     assert lines[0] == "mine.py:tiny: a line"
-    assert lines[1] == "adam, 21 learning rates from 1e-05 to 1, 3 seeds, 30 steps"
+    assert lines[1] == "adam, learning rates that are searched, 3 seeds, 30 steps"
     assert "wrote sweep.npz, sweep.json, sweep.png in out" in lines
     assert any(line.startswith("on the test data, at the chosen point: ") for line in lines)
     assert out.endswith(f"\n{sweep.answer.recommendation}\n")
@@ -162,13 +52,30 @@ def test_find_prints_the_answer_last_and_writes_picture_and_data(call, here):
 def test_find_takes_range_points_seeds_steps_and_optimizer(call, here):
     arguments = ("--minimum", "0.01", "--maximum", "1", "--points", "3", "--seeds", "2", "--steps", "7")
     code, out, _ = call(
-        "find", "mine.py:tiny", *arguments, "--optimizer", "sgd", "--directory", "out", "--quiet"
+        "find", "mine.py:tiny", *arguments, "--optimizer", "sgd", "--directory", "out", "--progress=none"
     )
     assert code == 0
     sweep = lrjax.load(here / "out")
-    np.testing.assert_allclose(sweep.points["learning_rate"], [0.01, 0.1, 1])
-    assert sweep.metrics["loss"].shape == (3, 2, 7)
-    assert out.splitlines()[1] == "sgd, 3 learning rates from 0.01 to 1, 2 seeds, 7 steps"
+    rates = sweep.points["learning_rate"]
+    assert {0.01, 0.1, 1.0} <= set(rates.tolist())
+    assert (rates.min(), rates.max()) == (0.01, 1.0)
+    assert sweep.steps == 7
+    assert (sweep.stopped_at[:, :2] != 0).all()
+    assert out.splitlines()[1] == "sgd, learning rates that are searched, 2 seeds, 7 steps"
+
+
+@pytest.mark.parametrize(
+    ("budget", "kept"), [("2000", "2000 member-steps"), ("1.5h", "5400 s"), ("90s", "90 s")]
+)
+def test_find_takes_a_budget_in_member_steps_or_time(call, here, budget, kept):
+    range_ = ("--minimum", "0.01", "--maximum", "1", "--seeds", "1", "--set", "b1=0.8")
+    code, _, _ = call(
+        "find", "mine.py:tiny", *range_, "--budget", budget, "--directory", "out", "--progress=none"
+    )
+    sweep = lrjax.load(here / "out")
+    assert code == 0
+    assert sweep.settings["search"]["budget"] == kept
+    assert set(sweep.points["b1"].tolist()) == {0.8}
 
 
 def test_sweep_of_a_range_and_another_hyperparameter(call, here):
@@ -187,7 +94,7 @@ def test_sweep_of_a_range_and_another_hyperparameter(call, here):
         "2",
         "--directory",
         "out",
-        "--quiet",
+        "--progress=none",
     )
     assert code == 0
     sweep = lrjax.load(here / "out")
@@ -209,7 +116,7 @@ def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(cal
         "1e-4",
         "--seeds",
         "3",
-        "--quiet",
+        "--progress=none",
     )
     code, out, err = call(*command, "--set", "momentum=0.5")
     assert (code, err) == (0, "")
@@ -235,7 +142,7 @@ def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(cal
     [("0.1", [0.1]), ("1e-3,1e-2, .1", [0.001, 0.01, 0.1]), ("1:4:3", [1, 2, 4]), ("0.3,0.1", [0.3, 0.1])],
 )
 def test_forms_of_the_learning_rate(text, rates):
-    np.testing.assert_allclose(cli._rates(text), rates, rtol=1e-12)
+    np.testing.assert_allclose(_parser.rates(text), rates, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +160,7 @@ def test_forms_of_the_learning_rate(text, rates):
     ],
 )
 def test_forms_of_a_setting(text, value):
-    found = cli._value(text)
+    found = _parser.value(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -265,7 +172,17 @@ def test_the_default_directory_is_named_after_command_and_task(call, here):
 
 def test_the_key_changes_where_members_start(call, here):
     def starts(key):
-        arguments = ("--learning-rate", "0.01", "--steps", "3", "--seeds", "2", "--key", key, "--quiet")
+        arguments = (
+            "--learning-rate",
+            "0.01",
+            "--steps",
+            "3",
+            "--seeds",
+            "2",
+            "--key",
+            key,
+            "--progress=none",
+        )
         status, out, _ = call("sweep", "mine.py:random_start", *arguments)
         assert status == 0
         directory = re.search(r"^wrote .* in (\S+)$", out, re.MULTILINE)[1]
@@ -289,7 +206,7 @@ def test_a_rerun_prints_the_same(call, here):
 
 
 def test_a_task_with_its_own_optimizer(call):
-    code, out, err = call("sweep", "mine.py:own", "--learning-rate", "0.1,0.2", "--quiet")
+    code, out, err = call("sweep", "mine.py:own", "--learning-rate", "0.1,0.2", "--progress=none")
     assert code == 0
     assert out.splitlines()[:2] == [
         "mine.py:own",
@@ -321,9 +238,9 @@ def test_version(call):
 
 
 def commands():
-    parser = cli._parser()
-    (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return {(): parser, **{(name,): sub for name, sub in subparsers.choices.items()}}
+    whole = parser()
+    (subparsers,) = (a for a in whole._actions if isinstance(a, argparse._SubParsersAction))
+    return {(): whole, **{(name,): sub for name, sub in subparsers.choices.items()}}
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda c: c[0] if c else "lrjax")
@@ -336,10 +253,11 @@ def test_help_names_every_option_and_command(call, command):
             assert option in out
         assert action.help is not argparse.SUPPRESS
     if not command:
-        assert {name for (name,) in set(commands()) - {()}} == {"find", "sweep", "range-test", "tasks"}
-        assert all(name in out for name in ("find", "sweep", "range-test", "tasks"))
-    elif command != ("tasks",):
-        assert "TASK" in out
+        names = {name for (name,) in set(commands()) - {()}}
+        assert names == {"completion", "find", "range-test", "report", "schedule", "sweep", "tasks"}
+        assert all(name in out for name in names)
+    elif command[0] in ("find", "sweep", "range-test", "schedule"):
+        assert ("EXPRESSION" if command == ("schedule",) else "TASK") in out
         assert "exit codes" in out
 
 
@@ -356,7 +274,7 @@ def test_exit_code_1_when_every_rate_failed(call, here):
         "1e3,1e4",
         "--steps",
         "60",
-        "--quiet",
+        "--progress=none",
     )
     assert code == 1
     assert err == ""
@@ -365,7 +283,7 @@ def test_exit_code_1_when_every_rate_failed(call, here):
 
 
 def test_exit_code_130_after_an_interrupt_with_what_was_measured(call, here):
-    code, out, _ = call("sweep", "mine.py:interrupted", "--learning-rate", "0.01,0.1", "--quiet")
+    code, out, _ = call("sweep", "mine.py:interrupted", "--learning-rate", "0.01,0.1", "--progress=none")
     assert code == 130
     assert "warning: The sweep was interrupted; some members stand at step 20 of 40." in out
     assert out.splitlines()[-1].startswith("Use learning_rate = 0.1")
@@ -373,7 +291,7 @@ def test_exit_code_130_after_an_interrupt_with_what_was_measured(call, here):
 
 
 def test_exit_code_130_before_anything_was_measured(call):
-    code, _, err = call("sweep", "mine.py:interrupted_at_once", "--learning-rate", "0.1", "--quiet")
+    code, _, err = call("sweep", "mine.py:interrupted_at_once", "--learning-rate", "0.1", "--progress=none")
     assert (code, err) == (130, "lrjax: interrupted before anything was measured\n")
 
 
@@ -415,7 +333,10 @@ BAD = {
         ("find", "mine.py:ragged"),
         "as many examples each, got 24 at ['x'], 23 at ['y']",
     ),
-    "ragged validation": (("find", "mine.py:ragged_validation"), "`sweep(evaluate_on=...)` must be arrays"),
+    "ragged validation": (
+        ("find", "mine.py:ragged_validation"),
+        "`find_learning_rate(evaluate_on=...)` must be arrays",
+    ),
     "trial without a loss": (("find", "mine.py:no_loss"), "'loss' among them, got only 'cost'"),
     "loss that is no scalar": (("find", "mine.py:vector_loss"), "got shape (8,) and dtype float32"),
     # Rates.
@@ -448,13 +369,20 @@ BAD = {
     "minimum nan": (("find", "mine.py:tiny", "--minimum", "nan"), "--minimum and --maximum must be"),
     "maximum infinite": (("find", "mine.py:tiny", "--maximum", "inf"), "--minimum and --maximum must be"),
     "maximum below minimum": (
-        ("find", "mine.py:tiny", "--maximum", "1e-6"),
+        ("find", "mine.py:tiny", "--minimum", "1e-5", "--maximum", "1e-6"),
         "--minimum and --maximum must be",
     ),
     "maximum garbage": (
         ("find", "mine.py:tiny", "--maximum", "big"),
         "argument --maximum: invalid float value: 'big'",
     ),
+    "budget without a unit": (
+        ("find", "mine.py:tiny", "--budget", "1.5"),
+        "--budget must be member-steps or",
+    ),
+    "budget zero": (("find", "mine.py:tiny", "--budget", "0s"), "--budget must be member-steps or a time"),
+    "budget too small": (("find", "mine.py:tiny", "--budget", "20"), "must be at least"),
+    "several values": (("find", "mine.py:tiny", "--set", "b1=0.8,0.9"), "use `lrjax sweep`"),
     "one point": (("find", "mine.py:tiny", "--points", "1"), "--points must be at least 2, got 1"),
     # Counts.
     "steps 0": ((*SWEEP, "0.1", "--steps", "0"), "`sweep(steps=...)` must be an integer >= 1, got 0"),

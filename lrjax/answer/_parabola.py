@@ -1,0 +1,92 @@
+"""A parabola through a basin of losses: a second opinion on where the best rate lies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lrjax.answer._interval import basin
+
+_LEAST = 4  # points: three determine the curve, and say nothing about how well it fits
+_DRAWS = 500
+_LEVEL = 0.9
+
+
+class Parabola(NamedTuple):
+    """A parabola in the logarithm of the rate.
+
+    Attributes:
+      vertex: The rate at its lowest point.
+      interval: The 90 % interval of the vertex, over seeds drawn anew; None with one seed.
+      r_squared: The share of the losses' variance that it explains, at most 1.
+
+    Example:
+      >>> Parabola(0.01, (0.008, 0.013), 0.97).vertex
+      0.01
+    """
+
+    vertex: float
+    interval: tuple[float, float] | None
+    r_squared: float
+
+
+def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) -> Parabola | None:
+    r"""Fits $a + b x + c x^2$, $x = \ln \eta$, to the mean losses in the basin around the best rate.
+
+    The basin is what `interval` takes: the neighbours of the best rate that neither failed nor lie on the
+    cliff. Between the rates that were tried, losses are no parabola, so its vertex is no better a choice than
+    the best rate itself: it is a measure of how much the losses look like a basin at all.
+
+    Args:
+      rates: Rates in increasing order, `[rates]`.
+      losses: What members ended with, `[rates, seeds]`; NaN where nothing was trained, infinity where a
+        member failed.
+      best: The place of the chosen rate.
+      margin: What counts as equal; the basin reaches up to four of these above the best.
+
+    Returns:
+      A `Parabola`; None where there are fewer than four points, or the curve does not open upwards.
+
+    Example:
+      >>> import numpy as np
+      >>> rates = np.geomspace(0.001, 1.0, 7)
+      >>> losses = np.log10(rates / 0.03)[:, None] ** 2 + np.array([[0.0, 0.1, -0.1]])
+      >>> found = parabola(rates, losses, 3, 0.3)
+      >>> round(found.vertex, 4), round(found.r_squared, 4)
+      (0.03, 1.0)
+    """
+    places, means = basin(losses, best, margin)
+    if len(places) < _LEAST:
+        return None
+    x = np.log(rates[places])
+    center = x.mean()
+    curve = np.polyfit(x - center, means[places], 2)
+    vertex = _vertex(curve)
+    if vertex is None:
+        return None
+    rest = means[places] - np.polyval(curve, x - center)
+    total = ((means[places] - means[places].mean()) ** 2).sum()
+    r_squared = float(1 - (rest**2).sum() / total) if total > 0 else float("nan")
+    return Parabola(float(np.exp(center + vertex)), _interval(x - center, losses[places], center), r_squared)
+
+
+def _vertex(curve: np.ndarray) -> float | None:
+    return float(-curve[1] / (2 * curve[0])) if curve[0] > 0 else None
+
+
+def _interval(x: np.ndarray, losses: np.ndarray, center: float) -> tuple[float, float] | None:
+    """The vertex's interval: seeds that all points share are drawn with replacement."""
+    shared = losses[:, np.isfinite(losses).all(axis=0)]
+    seeds = shared.shape[1]
+    if seeds < 2:
+        return None
+    random = np.random.default_rng(0)
+    drawn = [
+        np.polyfit(x, shared[:, random.integers(seeds, size=seeds)].mean(axis=1), 2) for _ in range(_DRAWS)
+    ]
+    found = [vertex for curve in drawn if (vertex := _vertex(curve)) is not None]
+    if not found:
+        return None
+    low, high = np.quantile(found, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(np.exp(center + low)), float(np.exp(center + high))

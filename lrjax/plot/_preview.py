@@ -1,0 +1,88 @@
+"""What `lrjax schedule` says and draws of a schedule written as text."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from lrjax import schedules
+from lrjax.plot._schedule import schedule as draw_schedule
+from lrjax.schedules import Schedule, check_schedule, schedule_from_text
+
+_LINES = 11  # of the table
+_NOT_FOR_USERS = ("as_schedule", "schedule_from_text")
+
+
+def schedule_names() -> dict[str, Callable[..., Schedule]]:
+    """Every public function that makes a schedule.
+
+    Returns:
+      Name to function.
+
+    Example:
+      >>> import lrjax
+      >>> "warmup_cosine_decay_schedule" in lrjax.plot.schedule_names()
+      True
+    """
+    functions = {name: getattr(schedules, name) for name in schedules.__all__ if name not in _NOT_FOR_USERS}
+    return {name: f for name, f in functions.items() if _makes_schedule(f)}
+
+
+def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> list[str]:
+    """The lines that describe a schedule over a run, once its picture or table is written.
+
+    Args:
+      text: The schedule, as `lrjax.schedules.schedule_from_text` reads it.
+      steps: The length of the run in updates, > 0.
+      out: Where to write: a picture, or with the ending `.csv` every step and its value; None for nothing.
+
+    Returns:
+      The values at some steps, what `check_schedule` finds, and what was written.
+
+    Raises:
+      ImportError: If a picture is asked for and matplotlib is not installed.
+      ValueError: If the text describes no schedule, or one that is driven by metrics.
+      TypeError: If a schedule in the text is called with what it does not take.
+
+    Example:
+      >>> import lrjax
+      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 2)", steps=3)
+      ['step  value', '   0  0.5', '   1  0.25', '   2  0']
+    """
+    one = schedule_from_text(text, schedule_names())
+    if one.closed_form is None:
+        raise ValueError("the schedule is driven by metrics: it has no values before training")
+    found = check_schedule(one, steps)
+    shown = np.unique(np.linspace(0, steps - 1, _LINES).round().astype(np.int32))
+    values = np.asarray(jax.jit(one.at)(shown))
+    width = max(len("step"), len(str(steps - 1)))
+    lines = [f"{'step':>{width}}  value"]
+    lines += [f"{step:>{width}}  {value:.6g}" for step, value in zip(shown, values, strict=True)]
+    lines += [f"warning: {name}: {sentence}" for name, sentence in found.items()]
+    if out is not None:
+        _write(one, steps, Path(out))
+        lines.append(f"written: {out}")
+    return lines
+
+
+def _write(one: Schedule, steps: int, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        counts = np.arange(steps, dtype=np.int32)
+        table = np.column_stack([counts, np.asarray(jax.jit(one.at)(counts))])
+        np.savetxt(path, table, delimiter=",", header="step,value", comments="", fmt=["%d", "%.9g"])
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")  # there may be no screen
+    figure: Any = draw_schedule(one, steps).figure
+    figure.savefig(path, dpi=150)
+
+
+def _makes_schedule(function: Any) -> bool:
+    return inspect.isfunction(function) and str(inspect.signature(function).return_annotation) == "Schedule"

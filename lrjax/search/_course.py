@@ -1,0 +1,399 @@
+"""The course of a search: stages of training, each decided by what those before it measured.
+
+Every stage is a sweep of its own, in a folder of its own. What a stage trains follows from the
+measurements alone, so the same call, made again, finds its stages stored and goes on after them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from lrjax import _check
+from lrjax.answer import absent, dropped_at, interrupted
+from lrjax.engine import Job
+from lrjax.results import AnotherSweep, Cost, Plan, SweepData
+from lrjax.search import _asked, _grid
+from lrjax.search._allocation import Allocation, capped, successive_halving
+from lrjax.search._merge import merge
+from lrjax.search._range_test import range_test
+from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
+from lrjax.search._result import Sweep, as_sweep
+from lrjax.search._run import run
+from lrjax.trials import Trial
+
+_USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
+_RAMP = 100  # steps of the range test
+_SHORT = 50  # steps below which a run is shorter than the range test that would prepare it
+_BEYOND = 1e3  # how far outside of the first rates the search goes
+_DESCENTS = 3  # how often lower rates are tried where all fail
+_ENOUGH = 25  # the default budget, in rates trained to the end
+_MOST_SEEDS = 10
+_MOST_ALIKE = 6  # points that get more seeds at a time
+_FEW = 5  # seeds below which small differences are not trusted
+_SMALL = 0.02  # of the best score: a difference that is not worth more seeds
+
+
+class Limits(NamedTuple):
+    """What a search may take.
+
+    Attributes:
+      member_steps: Updates, summed over members; None for no such limit.
+      seconds: Time; None for no such limit.
+    """
+
+    member_steps: int | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, call: str, budget: Any, steps: int, seeds: int) -> Limits:
+        """The limits that `budget` stands for, checked."""
+        if budget is None:
+            return cls(_ENOUGH * steps * seeds, None)
+        if isinstance(budget, datetime.timedelta):
+            if budget <= datetime.timedelta(0):
+                raise _check.fail(call, "budget", "a time > 0", str(budget))
+            return cls(None, budget.total_seconds())
+        if isinstance(budget, bool) or not isinstance(budget, (int, np.integer)):
+            expected = "member-steps (an integer), a `datetime.timedelta`, or None"
+            raise _check.fail_type(call, "budget", expected, _check.describe(budget))
+        return cls(_check.integer(call, "budget", budget, low=1), None)
+
+
+class _OutOfTime(Exception):
+    pass
+
+
+class _Ended(Exception):
+    """The search ends here; the message says why, and what was left out."""
+
+
+@dataclasses.dataclass
+class Course:
+    """A search while it runs.
+
+    Attributes:
+      call: The public function the user called.
+      trial: What is trained.
+      data: The training data.
+      fixed: The hyperparameters beside the rate.
+      limits: What the search may take.
+      directory: Where to store, or None.
+      checkpoint_seconds: Seconds between checkpoints at least.
+      progress: Whether to say what is tried.
+      on_chunk: Called after every chunk with what was measured so far.
+      asked: The other arguments of `_asked.job`.
+      stages: What was trained.
+      lines: What was done, a line each.
+      spent: What was spent beside the stages.
+      unfinished: What the search would have done and did not, a sentence.
+    """
+
+    call: str
+    trial: Trial
+    data: Any
+    fixed: Mapping[str, Any]
+    limits: Limits
+    directory: str | os.PathLike[str] | None
+    checkpoint_seconds: float
+    progress: bool | Literal["bar", "lines"]
+    on_chunk: Callable[[Sweep], object] | None
+    asked: dict[str, Any]
+    stages: list[Sweep] = dataclasses.field(default_factory=list)
+    lines: list[str] = dataclasses.field(default_factory=list)
+    spent: Cost | None = None
+    unfinished: str = ""
+
+    def run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
+        """Searches; see `find_learning_rate`."""
+        _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
+        job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
+        if self.directory is not None:
+            _check_directory(self.call, Path(self.directory))
+        low, high = self._where(job, minimum, maximum)
+        rates = first_rates(low, high, points)
+        bounds = (minimum or low / _BEYOND, maximum or high * _BEYOND)
+        try:
+            self._first(rates)
+            self._descend(bounds)
+            best = None
+            while self.answer.index is not None and best != (best := self.answer.learning_rate):
+                self._close_in(COARSE, bounds)
+                self._close_in(FINE, bounds)
+                self._tell_apart()
+        except _Ended as ended:
+            self.unfinished = str(ended)
+            self._note(self.unfinished)
+        result = self.merged()
+        if self.directory is not None:
+            result.save(self.directory)
+        return result
+
+    @property
+    def seeds(self) -> int:
+        """Members per rate, at first."""
+        return self.asked["seeds"]
+
+    @property
+    def steps(self) -> int:
+        """Updates per member."""
+        return self.asked["steps"]
+
+    @property
+    def answer(self) -> Any:
+        """What the search says so far."""
+        return self.merged().answer
+
+    def merged(self, *more: SweepData) -> Sweep:
+        """All stages as one sweep."""
+        return as_sweep(merge([*self.stages, *more], self._settings(), self.spent))
+
+    def _settings(self) -> dict[str, Any]:
+        member_steps, seconds = self.limits
+        budget = f"{seconds:g} s" if member_steps is None else f"{member_steps} member-steps"
+        return {"course": list(self.lines), "budget": budget, "unfinished": self.unfinished}
+
+    def _note(self, line: str) -> None:
+        self.lines.append(line)
+        if self.progress:
+            print(f"{self.call}: {line}", file=sys.stderr, flush=True)
+
+    # What is done.
+
+    def _where(self, job: Job, minimum: float | None, maximum: float | None) -> tuple[float, float]:
+        """The range to begin in: as asked, or around what a range test suggests."""
+        if minimum is not None and maximum is not None:
+            return minimum, maximum
+        of_data = {name: self.fixed[name] for name in job.of_data}
+        longest = job.data(of_data).steps
+        ramp = _RAMP if longest is None else min(_RAMP, longest)
+        if self.steps < _SHORT:
+            self._note(f"{self.steps} steps are too few for a range test to be repaid")
+            return bracket(*_USUAL, minimum, maximum)
+        common = {name: self.asked[name] for name in ("name", "plan", "mesh", "order", "key")}
+        seeds = min(self.seeds, 5)
+        test = range_test(
+            self.trial,
+            self.data,
+            steps=ramp,
+            seeds=seeds,
+            hyperparams=self.fixed,
+            progress=False,
+            **common,
+        )
+        if (np.isnan(test.losses[:, -1]) & (test.diverged_at < 0)).any():
+            raise KeyboardInterrupt  # it was interrupted, and nothing that is a sweep is measured
+        self.spent = test.cost
+        if self.directory is not None:
+            test.save(Path(self.directory) / "range-test")
+        begin = f"range test, {ramp} steps x {_count(seeds, 'seed')}"
+        if test.suggestion is None:
+            self._note(f"{begin}: no suggestion. {test.reason}")
+            return bracket(*_USUAL, minimum, maximum)
+        edge = test.stable_edge
+        unstable = "" if edge is None else f", unstable from {edge:.2g} on"
+        self._note(f"{begin}: suggests {test.suggestion:.2g}{unstable}")
+        low, high = test.suggestion / 50, test.suggestion * 10
+        if edge is not None:
+            high = min(high, max(2 * edge, 2 * test.suggestion))
+        return bracket(low, high, minimum, maximum)
+
+    def _first(self, rates: Sequence[float]) -> None:
+        """Trains the first rates, and after a quarter of the steps the promising ones only."""
+        halving = successive_halving(4, first=max(1, self.steps // 4))
+        every = self.asked["evaluate_every"]
+        rungs = halving.rungs(self.steps, every)
+        rung = rungs[0] if rungs else self.steps
+        rest = self.steps if self.asked["horizon"] is not None else self.steps - rung
+        most = len(rates)
+        if self.limits.member_steps is not None:
+            left = self.limits.member_steps - self._used() - len(rates) * self.seeds * rung
+            most = left // (self.seeds * rest) if rest else len(rates) * (left >= 0)
+            if most < 1:
+                least = self._used() + self.seeds * (len(rates) * rung + rest)
+                expected = f"at least {least} member-steps, for {len(rates)} rates, or fewer `points`"
+                raise _check.fail(self.call, "budget", expected, self.limits.member_steps)
+        self._note(
+            f"{_count(len(rates), 'rate')} from {rates[0]:.3g} to {rates[-1]:.3g}, "
+            f"{_count(self.seeds, 'seed')}"
+        )
+        self._train(rates, 0, self.seeds, capped(halving, min(most, len(rates))))
+
+    def _descend(self, bounds: tuple[float, float]) -> None:
+        """Where all rates failed: tries lower ones, a few times."""
+        for _ in range(_DESCENTS):
+            if self.answer.index is not None:
+                return
+            wanted = self._missing(COARSE, bounds)
+            if not wanted:
+                return
+            self._try_rates(wanted, "every rate failed: trying")
+
+    def _close_in(self, spacing: float, bounds: tuple[float, float]) -> None:
+        """Trains what the best rate is to be compared with."""
+        while wanted := self._missing(spacing, bounds):
+            self._try_rates(wanted, f"beside {self.answer.learning_rate:.3g}:")
+
+    def _missing(self, spacing: float, bounds: tuple[float, float]) -> list[float]:
+        sweep = self.merged()
+        rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
+        known = dropped_at(sweep) < 0
+        return missing(rates, known, answer.index, spacing, bounds, answer.plateau)
+
+    def _try_rates(self, wanted: Sequence[float], why: str) -> None:
+        affordable = self._affordable() // self.seeds
+        left_out = wanted[affordable:]
+        if affordable < 1:
+            raise _Ended(f"the budget ended before {_list(wanted)} could be tried")
+        self._note(f"{why} {_list(wanted[:affordable])}")
+        self._train(wanted[:affordable], 0, self.seeds)
+        if left_out:
+            raise _Ended(f"the budget ended before {_list(left_out)} could be tried")
+
+    def _tell_apart(self) -> None:
+        """Trains more seeds of the rates that the seeds do not tell from the best."""
+        while self.seeds > 1:
+            sweep = self.merged()
+            answer, rates = sweep.answer, sweep.points[sweep.name]
+            counts = (~absent(sweep)).sum(axis=1)
+            alike = answer.indistinguishable[:_MOST_ALIKE]
+            most = int(counts[answer.index])
+            behind = [index for index in alike if counts[index] < most]
+            scores = answer.scores[list(alike)]
+            if not behind:
+                close = bool(np.all(scores - answer.score <= _SMALL * abs(answer.score)))
+                if len(alike) < 2 or most >= _MOST_SEEDS or (close and most >= _FEW):
+                    return
+                most, behind = min(_MOST_SEEDS, 2 * most), list(alike)
+            begin = int(min(counts[behind]))
+            chosen = sorted(float(rates[index]) for index in behind if counts[index] == begin)
+            affordable = self._affordable() // (most - begin)
+            if affordable < len(chosen):
+                raise _Ended(f"the budget ended before {_list(chosen)} could be told apart by {most} seeds")
+            self._note(f"not told apart by {_count(begin, 'seed')}: {_list(chosen)}; up to {most} seeds")
+            self._train(chosen, begin, most - begin)
+
+    # How it is done.
+
+    def _job(
+        self, rates: Sequence[float], first_seed: int, seeds: int, allocation: Allocation | None = None
+    ) -> Job:
+        asked = {**self.asked, "seeds": seeds}
+        name = asked["name"]
+        points = _grid.points(self.call, [{**self.fixed, name: rate} for rate in rates], name)
+        if self.stages:
+            asked["plan"] = self._plan()
+        job = _asked.job(self.call, self.trial, points, self.data, allocation=allocation, **asked)
+        return job._replace(first_seed=first_seed)
+
+    def _plan(self) -> str | Plan:
+        """The plan of a later stage: on the CPU one that is compiled once, however many members there are."""
+        first, asked = self.stages[0].plan, self.asked["plan"]
+        if asked != "auto" or jax.default_backend() != "cpu" or first.devices > 1:
+            return asked
+        why = "compiled once for all later stages"
+        return dataclasses.replace(first if first.alone else Plan("pool"), why=why, measured={})
+
+    def _train(
+        self,
+        rates: Sequence[float],
+        first_seed: int,
+        seeds: int,
+        allocation: Allocation | None = None,
+    ) -> None:
+        """Trains a stage. Unless it comes to its end, the search does."""
+        began, seconds = time.perf_counter(), self.limits.seconds
+        left = math.inf if seconds is None else seconds - self._seconds()
+        job = self._job(rates, first_seed, seeds, allocation)
+        folder = None
+        if self.directory is not None:
+            folder = Path(self.directory) / f"stage-{len(self.stages) + 1}"
+
+        def look(sweep: Sweep) -> None:
+            if self.on_chunk is not None:
+                self.on_chunk(self.merged(sweep))
+            if time.perf_counter() - began > left:
+                raise _OutOfTime
+
+        watched = look if self.on_chunk is not None or seconds is not None else None
+        intervals = (self.asked["evaluate_every"], self.asked["record_every"])
+        try:
+            stage = run(self.call, job, intervals, folder, self.checkpoint_seconds, self.progress, watched)
+        except _OutOfTime as error:
+            self._keep(error.sweep)  # type: ignore[attr-defined]
+            raise _Ended("the time ended while members were trained") from None
+        except Exception as error:
+            if isinstance(measured := getattr(error, "sweep", None), SweepData):
+                self._keep(measured)
+            if self.stages:
+                error.sweep = self.merged()  # type: ignore[attr-defined]
+            raise
+        if interrupted(stage).any():
+            self._keep(stage)
+            raise _Ended("interrupted" + self._how_to_go_on())
+        self.stages.append(stage)
+
+    def _keep(self, stage: SweepData) -> None:
+        """Keeps what an unfinished stage measured, unless it is of points that stand finished already."""
+        before = {rate for done in self.stages for rate in done.points[done.name].tolist()}
+        if before.isdisjoint(stage.points[stage.name].tolist()):
+            self.stages.append(as_sweep(stage))
+
+    def _how_to_go_on(self) -> str:
+        if self.directory is None:
+            return "; nothing is stored: with `directory=` the same call would go on from there"
+        return f"; the same call with directory={os.fspath(self.directory)!r} goes on from there"
+
+    def _affordable(self) -> int:
+        """How many members can be trained to the end with what is left of the budget."""
+        if self.limits.member_steps is not None:
+            return max(0, self.limits.member_steps - self._used()) // self.steps
+        assert self.limits.seconds is not None
+        costs = [stage.cost for stage in self.stages]
+        trained = sum(cost.member_steps_used for cost in costs)
+        each = sum(cost.seconds_running for cost in costs) / max(1, trained) * self.steps
+        return int(max(0.0, self.limits.seconds - self._seconds()) / max(each, 1e-9))
+
+    def _used(self) -> int:
+        return sum(cost.member_steps_used for cost in self._costs())
+
+    def _seconds(self) -> float:
+        costs = self._costs()
+        return sum(c.seconds_compiling + c.seconds_probing + c.seconds_running for c in costs)
+
+    def _costs(self) -> list[Cost]:
+        return [stage.cost for stage in self.stages] + ([self.spent] if self.spent else [])
+
+
+def _check_directory(call: str, directory: Path) -> None:
+    """Requires that a directory holds no other sweep's result, which would be replaced."""
+    try:
+        about = json.loads((directory / "sweep.json").read_text())
+        is_search = "search" in about["settings"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        is_search = False
+    if not is_search:
+        expected = "a directory of this search, or a new one"
+        got = f"{os.fspath(directory)}, where another sweep is stored"
+        raise AnotherSweep(str(_check.fail(call, "directory", expected, got)))
+
+
+def _list(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:.3g}" for rate in rates)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,73 @@
+"""Running a job: a progress bar, a directory, a look at every chunk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from lrjax.engine import Archive, Job, Progress, train
+from lrjax.results import SweepData
+from lrjax.search._progress import progress_bar
+
+if TYPE_CHECKING:
+    pass
+
+
+from lrjax.search._result import Sweep, as_sweep
+
+
+def run(
+    call: str,
+    job: Job,
+    asked: tuple[int | None, int | None],
+    directory: str | os.PathLike[str] | None,
+    checkpoint_seconds: float,
+    progress: bool | Literal["bar", "lines"],
+    on_chunk: Callable[[Sweep], object] | None,
+) -> Sweep:
+    """Trains a job, with a progress bar, a directory and a look at every chunk; see `sweep`.
+
+    Args:
+      call: The public function the user called.
+      job: What to train.
+      asked: Steps between evaluations and between records, where the user asked for some.
+      directory: Where to store, or None.
+      checkpoint_seconds: Seconds between checkpoints at least.
+      progress: Whether to show how far it is.
+      on_chunk: Called after every chunk with what was measured so far.
+    """
+    with contextlib.ExitStack() as stack:
+        archive = None
+        if directory is not None:
+            archive = stack.enter_context(Archive(call, directory, float(checkpoint_seconds)))
+            job = _with_intervals(job, asked, archive.intervals)
+        show = stack.enter_context(progress_bar(progress, job.steps, job.points, job.name, call))
+
+        def report(progress: Progress, measured: Callable[[], SweepData]) -> None:
+            show(progress)
+            if on_chunk is not None and progress.phase == "training":
+                on_chunk(as_sweep(measured()))
+
+        try:
+            result = as_sweep(train(job, report, archive))
+        except Exception as error:
+            if isinstance(measured := getattr(error, "sweep", None), SweepData):
+                error.sweep = as_sweep(measured)  # type: ignore[attr-defined]
+                error.add_note("what was measured until then is this error's attribute `sweep`")
+            raise
+        if directory is not None:
+            result.save(directory)
+    return result
+
+
+def _with_intervals(job: Job, asked: tuple[int | None, int | None], stored: tuple[int, int] | None) -> Job:
+    """The job with the intervals of the sweep that is stored, where none are asked for."""
+    if stored is None:
+        return job
+    evaluate_every, record_every = (
+        own if wish is not None else before
+        for wish, own, before in zip(asked, (job.evaluate_every, job.record_every), stored, strict=True)
+    )
+    return job._replace(evaluate_every=evaluate_every, record_every=record_every)

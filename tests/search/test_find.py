@@ -1,0 +1,309 @@
+"""The search for a rate: what it tries, when it ends, and that nothing it measured is lost."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrjax
+from lrjax.results import AnotherSweep
+
+STEPS = 16
+DATA = lrjax.batches(np.zeros(4), batch_size=4)
+
+
+def landscape(best, *, noise=0.0, cliff=np.inf, name="learning_rate"):
+    """A trial whose loss falls, in proportion to the steps, to 1 + |log10(rate / best)| + a seed's noise.
+
+    From a rate of `cliff` on it is not finite after the first step.
+    """
+
+    def init(key, hyperparams):
+        rate = hyperparams[name]
+        luck = jax.random.normal(jax.random.fold_in(key, (1000 * rate).astype(jnp.int32)))
+        return {"step": jnp.float32(0), "rate": rate + jnp.float32(0), "luck": luck}
+
+    def loss(state):
+        target = 1 + jnp.abs(jnp.log10(state["rate"] / best)) + noise * state["luck"]
+        fell = 20 + (target - 20) * state["step"] / STEPS
+        return jnp.where((state["rate"] >= cliff) & (state["step"] > 1), jnp.nan, fell)
+
+    def update(state, batch, hyperparams):
+        return {"loss": loss(state)}, {**state, "step": state["step"] + 1}
+
+    return lrjax.Trial(init, update, lambda state, batch: {"loss": loss(state)})
+
+
+def find(trial, data=DATA, **options):
+    options = {"steps": STEPS, "evaluate_on": np.zeros(4), "progress": False, "plan": "pool", **options}
+    return lrjax.find_learning_rate(trial, data, **options)
+
+
+def course(sweep):
+    return sweep.settings["search"]["course"]
+
+
+# What it finds
+
+
+@pytest.mark.parametrize("best", [1e-7, 3e-6, 0.013, 1.0, 25.0])
+def test_it_finds_the_best_rate_inside_and_outside_of_where_it_begins(best):
+    sweep = find(landscape(best), seeds=1)
+    assert abs(np.log10(sweep.answer.learning_rate / best)) <= 0.1 + 0.005
+    rates = sweep.points["learning_rate"]
+    around = np.flatnonzero(rates == sweep.answer.learning_rate)[0]
+    gaps = np.diff(np.log10(rates))[around - 1 : around + 1]
+    assert (gaps < 0.21).all()
+    assert sweep.settings["search"]["unfinished"] == ""
+
+
+def test_a_cliff_right_above_the_best_rate_is_its_neighbour():
+    sweep = find(landscape(1.0, cliff=0.05), seeds=1)
+    assert 0.03 < sweep.answer.learning_rate < 0.05
+    assert sweep.answer.divergence_edge == pytest.approx(0.05, rel=0.6)
+
+
+def test_where_all_rates_fail_lower_ones_are_tried():
+    sweep = find(landscape(1.0, cliff=2e-6), seeds=1)
+    assert 1e-6 < sweep.answer.learning_rate < 2e-6
+    assert any("every rate failed" in line for line in course(sweep))
+
+
+def test_where_nothing_trains_at_any_rate_it_ends_and_says_so():
+    sweep = find(landscape(1.0, cliff=0.0), seeds=1)
+    assert sweep.answer.learning_rate is None
+    assert "No learning rate" in sweep.answer.recommendation
+
+
+def test_the_range_test_tells_where_to_look():
+    task = lrjax.tasks.load("quadratic-deep")
+    sweep = lrjax.find_learning_rate(
+        task.trial(lrjax.sgd), task.data, steps=60, seeds=2, evaluate_on=task.validation, progress=False
+    )
+    assert course(sweep)[0].startswith("range test, 100 steps x 2 seeds: suggests")
+    first = next(line for line in course(sweep) if "rates from" in line)
+    assert "from 1e-05 to 1," not in first
+    truth = lrjax.sweep(
+        task.trial(lrjax.sgd),
+        {"learning_rate": np.geomspace(1e-3, 1.0, 31)},
+        task.data,
+        steps=60,
+        seeds=2,
+        evaluate_on=task.validation,
+        progress=False,
+    )
+    low, high = truth.answer.plateau
+    assert low / 1.1 <= sweep.answer.learning_rate <= high * 1.1
+    assert sweep.cost.member_steps_used >= 2 * 100 + 60 * np.sum(sweep.stopped_at < 0)
+
+
+def test_rates_that_the_seeds_do_not_tell_apart_get_more_of_them():
+    sweep = find(landscape(0.01, noise=0.3), seeds=3, evaluate_on=np.zeros(4), minimum=1e-4, maximum=1.0)
+    trained = (sweep.stopped_at != 0).sum(axis=1)
+    assert trained.min() == 3
+    assert trained[sweep.answer.index] == trained.max() > 3
+    assert any("not told apart by 3 seeds" in line for line in course(sweep))
+    assert "over 3 seeds" not in sweep.answer.recommendation
+    assert "3 to" in sweep.summary()
+    assert not any("interrupted" in warning for warning in sweep.answer.warnings)
+
+
+def test_a_seed_alone_is_never_added_to():
+    sweep = find(landscape(0.01, noise=0.3), seeds=1)
+    assert sweep.metrics["loss"].shape[1] == 1
+
+
+def test_the_same_call_gives_the_same_sweep():
+    first, second = (find(landscape(0.01, noise=0.3), seeds=2, budget=100 * STEPS) for _ in range(2))
+    np.testing.assert_array_equal(first.metrics["loss"], second.metrics["loss"])
+    assert course(first) == course(second)
+
+
+# What it is asked for
+
+
+def test_no_rate_outside_of_the_bounds_is_tried():
+    sweep = find(landscape(1.0), seeds=1, minimum=0.001, maximum=0.02)
+    rates = sweep.points["learning_rate"]
+    assert (rates.min(), rates.max()) == (0.001, 0.02)
+    assert sweep.answer.learning_rate == 0.02
+    assert any("highest tried" in warning for warning in sweep.answer.warnings)
+
+
+def test_one_bound_is_kept_too():
+    assert find(landscape(1e-3), seeds=1, minimum=0.1).points["learning_rate"].min() == 0.1
+    assert find(landscape(1.0), seeds=1, maximum=1e-7).points["learning_rate"].max() == 1e-7
+
+
+def test_points_are_how_many_rates_are_tried_first():
+    sweep = find(landscape(0.2), seeds=1, minimum=0.1, maximum=0.4, points=3)
+    assert course(sweep)[0] == "3 rates from 0.1 to 0.4, 1 seed"
+    assert {0.1, 0.2, 0.4} <= set(sweep.points["learning_rate"].tolist())
+
+
+def test_other_hyperparameters_and_another_name_reach_the_trial():
+    def trial(step_size, momentum):
+        return lrjax.sgd(step_size, momentum)
+
+    run = lrjax.trial(lambda key: jnp.float32(1.0), lambda x, batch: 0.5 * x**2, trial)
+    sweep = find(run, seeds=1, name="step_size", hyperparams={"momentum": 0.5}, minimum=0.01, maximum=1.0)
+    assert sweep.name == "step_size"
+    assert set(sweep.points["momentum"].tolist()) == {0.5}
+    assert "momentum = 0.5" in sweep.answer.recommendation
+
+
+def test_a_horizon_is_completed_at_the_rung():
+    def trial(learning_rate, horizon):
+        return lrjax.sgd(lrjax.cosine_decay_schedule(learning_rate, horizon))
+
+    run = lrjax.trial(lambda key: jnp.float32(1.0), lambda x, batch: 0.5 * x**2, trial)
+    sweep = find(run, seeds=1, hyperparams={"horizon": STEPS}, horizon="horizon", minimum=1e-3, maximum=1.0)
+    assert sweep.settings["horizon"] == "horizon"
+    assert len(sweep.settings["schedules"]) == len(sweep.points["horizon"])
+    assert {length for row in sweep.settings["schedules"] for length in row} == {STEPS // 4, STEPS}
+    assert sweep.verify(run, DATA).passed
+
+
+def test_final_states_are_kept_under_the_places_in_the_whole():
+    sweep = find(landscape(0.01, noise=0.3), seeds=2, keep="final", minimum=1e-4, maximum=1.0)
+    for (point, _), state in sweep.states["final"].items():
+        assert float(state["rate"]) == np.float32(sweep.points["learning_rate"][point])
+
+
+# Budgets
+
+
+@pytest.mark.parametrize("members", [9, 12, 20, 40])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_budget_in_member_steps_is_kept(members, seeds):
+    budget = members * seeds * STEPS
+    sweep = find(landscape(3e-7, noise=0.1), seeds=seeds, budget=budget)
+    assert sweep.cost.member_steps_used <= budget
+    assert sweep.answer.learning_rate is not None
+    if members == 9:
+        assert sweep.settings["search"]["unfinished"]
+        assert any("not finished" in warning for warning in sweep.answer.warnings)
+
+
+def test_a_budget_that_does_not_suffice_for_the_first_rates_is_refused():
+    with pytest.raises(
+        ValueError, match=r"find_learning_rate\(budget=\.\.\.\)` must be at least \d+ member-"
+    ) as e:
+        find(landscape(0.01), budget=100)
+    least = int(str(e.value).split("at least ")[1].split()[0])
+    assert find(landscape(0.01), budget=least).cost.member_steps_used <= least
+
+
+def test_a_budget_in_time_ends_the_search():
+    began = datetime.datetime.now()
+    sweep = find(landscape(1e-7), seeds=1, budget=datetime.timedelta(microseconds=1))
+    assert datetime.datetime.now() - began < datetime.timedelta(minutes=1)
+    assert sweep.settings["search"]["unfinished"] == "the time ended while members were trained"
+    assert sweep.metrics["loss"].shape[-1] == STEPS
+
+
+def test_a_budget_of_enough_time_changes_nothing():
+    timed = find(landscape(0.01), seeds=1, budget=datetime.timedelta(hours=1))
+    assert timed.answer.learning_rate == find(landscape(0.01), seeds=1).answer.learning_rate
+
+
+# Interrupted, resumed, stored
+
+
+class Stop(Exception):
+    pass
+
+
+def stopping(after, error=Stop):
+    calls = itertools.count(1)
+
+    def on_chunk(sweep):
+        if next(calls) == after:
+            raise error
+
+    return on_chunk
+
+
+NOISY = functools.partial(landscape, 0.002, noise=0.3)
+
+
+@functools.cache
+def uninterrupted():
+    return find(NOISY(), seeds=2)
+
+
+@pytest.mark.parametrize("after", [2, 18, 23, 60])
+def test_a_search_cut_off_goes_on_where_it_was(tmp_path, after):
+    options = {"directory": tmp_path, "checkpoint_seconds": 0.0}
+    with pytest.raises(Stop) as raised:
+        find(NOISY(), seeds=2, on_chunk=stopping(after), **options)
+    measured = raised.value.sweep
+    assert np.isfinite(measured.metrics["loss"]).any()
+    sweep = find(NOISY(), seeds=2, **options)
+    whole = uninterrupted()
+    np.testing.assert_array_equal(sweep.points["learning_rate"], whole.points["learning_rate"])
+    np.testing.assert_array_equal(sweep.metrics["loss"], whole.metrics["loss"])
+    assert course(sweep) == course(whole)
+    assert sweep.cost.member_steps_reused > 0
+    loaded = lrjax.load(tmp_path)
+    assert loaded.summary() == sweep.summary()
+
+
+def test_an_interrupt_returns_what_was_measured_and_says_how_to_go_on():
+    sweep = find(NOISY(), seeds=2, on_chunk=stopping(25, KeyboardInterrupt))
+    assert sweep.answer.learning_rate is not None
+    assert sweep.settings["search"]["unfinished"].startswith("interrupted; nothing is stored")
+    assert any("not finished" in warning for warning in sweep.answer.warnings)
+
+
+def test_a_directory_with_another_sweep_is_left_alone(tmp_path):
+    lrjax.sweep(landscape(0.01), {"learning_rate": [0.1]}, DATA, steps=2, progress=False).save(tmp_path)
+    before = (tmp_path / "sweep.json").read_text()
+    with pytest.raises(AnotherSweep, match="another sweep is stored"):
+        find(landscape(0.01), directory=tmp_path)
+    assert (tmp_path / "sweep.json").read_text() == before
+
+
+def test_a_directory_of_another_search_is_refused(tmp_path):
+    find(landscape(0.01), seeds=1, directory=tmp_path)
+    with pytest.raises(AnotherSweep, match=r"find_learning_rate\(directory=\.\.\.\)"):
+        find(landscape(0.01), seeds=1, key=1, directory=tmp_path)
+
+
+def test_every_chunk_shows_all_that_was_measured():
+    seen = []
+    find(landscape(0.01), seeds=1, on_chunk=lambda sweep: seen.append(len(sweep.points["learning_rate"])))
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0] > 1
+
+
+# What is said
+
+
+def test_progress_tells_the_course_and_no_progress_tells_nothing(capfd):
+    sweep = find(landscape(0.01), seeds=1, progress=True)
+    said = capfd.readouterr().err
+    assert all(f"find_learning_rate: {line}" in said for line in course(sweep))
+    find(landscape(0.01), seeds=1)
+    captured = capfd.readouterr()
+    assert captured.err == captured.out == ""
+
+
+def test_the_summary_tells_the_course():
+    sweep = uninterrupted()
+    text = sweep.summary()
+    assert all(f"  {line}" in text for line in course(sweep))
+    assert not any("1/" in line and "not measured" in line for line in text.splitlines())
+
+
+def test_the_search_can_be_verified_drawn_and_reported(tmp_path):
+    sweep = uninterrupted()
+    assert sweep.verify(NOISY(), DATA, members=4).passed
+    assert sweep.plot(kind="basin").figure is not None
+    assert sweep.report(tmp_path / "sweep.html").stat().st_size > 0
