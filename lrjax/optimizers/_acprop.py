@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adabelief import ScaleByBeliefState
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -54,6 +54,7 @@ def scale_by_acprop(
     return _scale_by_acprop("scale_by_acprop", b1, b2, eps, eps_root)
 
 
+@schedulable
 def acprop(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

@@ -13,7 +13,7 @@ import numpy as np
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights, clip_by_block_rms, ema, scale, scale_by_param_block_rms
 
@@ -110,6 +110,7 @@ def scale_by_factored_rms(
     )
 
 
+@schedulable
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
     min_dim_size_to_factor: int = 128,

@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import ScaleByAdamState
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -49,6 +49,7 @@ def scale_by_adamax(
     return _scale_by_adamax("scale_by_adamax", b1, b2, eps)
 
 
+@schedulable
 def adamax(
     learning_rate: ScalarOrSchedule, b1: ScalarLike = 0.9, b2: ScalarLike = 0.999, eps: ScalarLike = 1e-8
 ) -> GradientTransformation:
@@ -85,6 +86,7 @@ def adamax(
     )
 
 
+@schedulable
 def adamaxw(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -84,6 +84,7 @@ def scale_by_adan(
     return _scale_by_adan("scale_by_adan", b1, b2, b3, eps, eps_root, look_ahead)
 
 
+@schedulable
 def adan(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.98,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
 
@@ -103,6 +103,7 @@ def scale_by_ademamix(
     return _scale_by_ademamix("scale_by_ademamix", b1, b2, b3, alpha, eps, eps_root, mu_dtype)
 
 
+@schedulable
 def ademamix(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,
@@ -198,6 +199,7 @@ def scale_by_simplified_ademamix(
     return _scale_by_simplified_ademamix("scale_by_simplified_ademamix", b1, b2, alpha, eps, eps_root)
 
 
+@schedulable
 def simplified_ademamix(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.99,

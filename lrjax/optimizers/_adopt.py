@@ -12,7 +12,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import ScaleByAdamState
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -69,6 +69,7 @@ def scale_by_adopt(
     return _scale_by_adopt("scale_by_adopt", b1, b2, eps, mu_dtype, nesterov, use_clipping, clip_value_fn)
 
 
+@schedulable
 def adopt(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -81,6 +81,7 @@ def scale_by_amsgrad(
     )
 
 
+@schedulable
 def amsgrad(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, Updates
 from lrjax.optimizers._linesearch import moved, objective, scalar_dtype, scaled, slope
+from lrjax.schedules import schedulable
 from lrjax.transform import GradientTransformation
 
 
@@ -55,6 +56,7 @@ class ScaleByBacktrackingLinesearchState(NamedTuple):
     unset_where_not_finite = ("value",)  # infinite before the first update
 
 
+@schedulable
 def scale_by_backtracking_linesearch(
     max_backtracking_steps: ScalarLike,
     slope_rtol: ScalarLike = 1e-4,

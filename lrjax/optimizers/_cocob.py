@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, require_params
 from lrjax.transforms import add_decayed_weights
 
@@ -38,6 +38,7 @@ class COCOBState(NamedTuple):
     reward: Params
 
 
+@schedulable
 def scale_by_cocob(alpha: ScalarLike = 100.0, eps: ScalarLike = 1e-8) -> GradientTransformation:
     r"""COCOB's updates, which point downhill.
 
@@ -70,6 +71,7 @@ def scale_by_cocob(alpha: ScalarLike = 100.0, eps: ScalarLike = 1e-8) -> Gradien
     return _scale_by_cocob("scale_by_cocob", alpha, eps)
 
 
+@schedulable
 def cocob(
     learning_rate: ScalarOrSchedule = 1.0,
     alpha: ScalarLike = 100.0,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, identity, require_params
 from lrjax.transforms import add_decayed_weights
 
@@ -112,6 +112,7 @@ def scale_by_dog(init_step: InitStep, eps: ScalarLike = 1e-8) -> GradientTransfo
     return _scale_by_dog("scale_by_dog", init_step, eps)
 
 
+@schedulable
 def dog(
     learning_rate: ScalarOrSchedule = 1.0,
     init_step: InitStep = ("heuristic", 1e-6),
@@ -191,6 +192,7 @@ def scale_by_dowg(
     return _scale_by_dowg("scale_by_dowg", init_estim_sq_dist, eps)
 
 
+@schedulable
 def dowg(
     learning_rate: ScalarOrSchedule = 1.0,
     init_estim_sq_dist: ScalarLike | None = None,

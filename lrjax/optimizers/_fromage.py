@@ -11,11 +11,12 @@ from lrjax import _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._rate import next_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import EmptyState, GradientTransformation, require_params
 from lrjax.transforms import trust_ratio
 
 
+@schedulable
 def fromage(learning_rate: ScalarOrSchedule, min_norm: ScalarLike = 1e-6) -> GradientTransformation:
     r"""Fromage: every leaf turns by the same angle, and keeps its length.
 

@@ -6,11 +6,12 @@ from lrjax import _check
 from lrjax._types import MaskTree, ScalarLike, ScalarOrSchedule
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._sgd import trace
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights, masked, trust_ratio
 
 
+@schedulable
 def lars(
     learning_rate: ScalarOrSchedule,
     weight_decay: ScalarLike = 0.0,

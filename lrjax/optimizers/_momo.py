@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._rate import next_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, require_params
 
 
@@ -65,6 +65,7 @@ class MomoAdamState(NamedTuple):
     count: jax.Array
 
 
+@schedulable
 def momo(
     learning_rate: ScalarOrSchedule = 1.0,
     beta: ScalarLike = 0.9,
@@ -163,6 +164,7 @@ def momo(
     return GradientTransformation(init, update)
 
 
+@schedulable
 def momo_adam(
     learning_rate: ScalarOrSchedule = 1e-2,
     b1: ScalarLike = 0.9,

@@ -12,7 +12,7 @@ from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import adamw
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, stateless
 from lrjax.transforms import add_decayed_weights, partition
 
@@ -132,6 +132,7 @@ def scale_by_muon(
     )
 
 
+@schedulable
 def muon(
     learning_rate: ScalarOrSchedule,
     ns_coeffs: Any = _STANDARD,

@@ -6,11 +6,12 @@ import jax
 
 from lrjax._types import ScalarLike, ScalarOrSchedule
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import noise
 
 
+@schedulable
 def noisy_sgd(
     learning_rate: ScalarOrSchedule,
     eta: ScalarLike = 0.01,

@@ -12,7 +12,7 @@ from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import adam_scaling
 from lrjax.optimizers._rate import next_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -62,6 +62,7 @@ def scale_by_optimistic_gradient(alpha: ScalarLike = 1.0, beta: ScalarLike = 1.0
     return _scale_by_optimistic_gradient("scale_by_optimistic_gradient", alpha, beta)
 
 
+@schedulable
 def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: ScalarLike = 1.0, beta: ScalarLike = 1.0
 ) -> GradientTransformation:
@@ -101,6 +102,7 @@ def optimistic_gradient_descent(
     )
 
 
+@schedulable
 def optimistic_adam(
     learning_rate: ScalarOrSchedule,
     optimism: ScalarLike | None = None,
@@ -170,6 +172,7 @@ def optimistic_adam(
     return GradientTransformation(init, update)
 
 
+@schedulable
 def optimistic_adam_v2(
     learning_rate: ScalarOrSchedule,
     *,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.optimizers._sgd import sgd
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import EmptyState, GradientTransformation, chain
 
 
@@ -57,6 +57,7 @@ def scale_by_polyak(
     return _scale_by_polyak("scale_by_polyak", f_min, max_learning_rate, eps, variant)
 
 
+@schedulable
 def polyak_sgd(
     max_learning_rate: ScalarOrSchedule = 1.0,
     scaling: ScalarOrSchedule = 1.0,

@@ -12,7 +12,7 @@ from lrjax._types import Pair, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._distance import adam_correction, larger_estimate
 from lrjax.optimizers._rate import next_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, require_params
 
 
@@ -44,6 +44,7 @@ class ProdigyState(NamedTuple):
     count: jax.Array
 
 
+@schedulable
 def prodigy(
     learning_rate: ScalarOrSchedule = 1.0,
     betas: Pair = (0.9, 0.999),

@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import ScaleByAdamState
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -61,6 +61,7 @@ def scale_by_radam(
     return _scale_by_radam("scale_by_radam", b1, b2, eps, eps_root, threshold, nesterov)
 
 
+@schedulable
 def radam(
     learning_rate: ScalarOrSchedule,
     b1: ScalarLike = 0.9,

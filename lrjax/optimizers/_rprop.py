@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._rate import next_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation
 
 
@@ -90,6 +90,7 @@ def scale_by_rprop(
     return GradientTransformation(lambda params: _begin(params, learning_rate), update)
 
 
+@schedulable
 def rprop(
     learning_rate: ScalarOrSchedule,
     eta_minus: ScalarLike = 0.5,

@@ -13,7 +13,7 @@ from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import get_learning_rate, scale_by_learning_rate
 from lrjax.optimizers._rmsprop import scale_by_rms
 from lrjax.optimizers._sgd import sgd
-from lrjax.schedules import Schedule, as_schedule
+from lrjax.schedules import Schedule, as_schedule, schedulable
 from lrjax.transform import (
     GradientTransformation,
     chain,
@@ -51,6 +51,7 @@ class ScheduleFreeState(NamedTuple):
     x: Params | None = None
 
 
+@schedulable
 def schedule_free(
     base_optimizer: Any,
     learning_rate: ScalarOrSchedule,
@@ -113,6 +114,7 @@ def schedule_free(
     return _schedule_free("schedule_free", base_optimizer, rate_of, b1, weight_lr_power, state_dtype)
 
 
+@schedulable
 def schedule_free_sgd(
     learning_rate: ScalarOrSchedule = 1.0,
     warmup_steps: ScalarLike | None = None,
@@ -163,6 +165,7 @@ def schedule_free_sgd(
     return _schedule_free(call, optimizer, _rate_just_used, b1, weight_lr_power, state_dtype)
 
 
+@schedulable
 def schedule_free_adamw(
     learning_rate: ScalarOrSchedule = 0.0025,
     warmup_steps: ScalarLike | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 from lrjax import _check
 from lrjax._types import ScalarLike, ScalarOrSchedule
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import ema, scale_by_sign
 
@@ -42,6 +42,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
     )
 
 
+@schedulable
 def signum(
     learning_rate: ScalarOrSchedule, beta: ScalarLike = 0.9, accumulator_dtype: Any = None
 ) -> GradientTransformation:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -68,6 +68,7 @@ def scale_by_sm3(
     return _scale_by_sm3("scale_by_sm3", b1, b2, eps)
 
 
+@schedulable
 def sm3(learning_rate: ScalarOrSchedule, momentum: ScalarLike = 0.9) -> GradientTransformation:
     r"""SM3: $\theta_{t+1} = \theta_t - \eta_t u_t$, with the $u_t$ of `scale_by_sm3`.
 

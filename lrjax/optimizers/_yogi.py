@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import ScaleByAdamState
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 
 
@@ -56,6 +56,7 @@ def scale_by_yogi(
     return _scale_by_yogi("scale_by_yogi", b1, b2, eps, eps_root, initial_accumulator_value)
 
 
+@schedulable
 def yogi(
     learning_rate: ScalarOrSchedule, b1: ScalarLike = 0.9, b2: ScalarLike = 0.999, eps: ScalarLike = 1e-3
 ) -> GradientTransformation:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, Updates
 from lrjax.optimizers._linesearch import moved, objective, scalar_dtype, scaled, slope
+from lrjax.schedules import schedulable
 from lrjax.transform import GradientTransformation
 
 
@@ -82,6 +83,7 @@ class _Search(NamedTuple):
     errors: tuple[jax.Array, jax.Array]
 
 
+@schedulable
 def scale_by_zoom_linesearch(
     max_linesearch_steps: ScalarLike,
     max_learning_rate: ScalarLike | None = None,
