@@ -28,7 +28,6 @@ adan_row = functools.partial(
     edge={"b1": 0.0, "b2": 0.0, "b3": 0.0},
     wide_fields=("n",),
     departures={"n": HALF_WIDE},
-    beyond_optax=("look_ahead",),
 )
 amsgrad_row = functools.partial(
     adam_row, wide_fields=("nu", "nu_max"), departures={"nu": HALF_WIDE, "nu_max": HALF_WIDE}

@@ -100,7 +100,6 @@ estimate_rows: dict[str, Any] = {
     "descends": True,
     "needs_params": True,
     "complex_numbers": False,
-    "beyond_optax": ("bias_correction",),
     # What the estimate is computed from is a small difference of large numbers.
     "compiled_rtol": 1e-5,
     "float32_rtol": 1e-4,

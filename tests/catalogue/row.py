@@ -62,7 +62,6 @@ class Row:
       wide_scalars: Whether scalars of the state are as wide as the widest parameter: a search compares
         values of the function.
       wide_fields: State fields kept in float32 where optax keeps half precision.
-      beyond_optax: Keywords that optax does not have.
       oracle_shape: The shape of the parameters on which the oracle is tried.
       departures: What differs from optax on purpose -> why: `wide_fields`, the rest.
     """
@@ -98,7 +97,6 @@ class Row:
     optax_float64_rtol: float = 1e-11
     wide_scalars: bool = False
     wide_fields: tuple[str, ...] = ()
-    beyond_optax: tuple[str, ...] = ()
     oracle_shape: tuple[int, ...] = (5,)
     departures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

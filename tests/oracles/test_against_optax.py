@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import Any
 
 import jax
@@ -69,31 +68,6 @@ def test_float64_trajectory_with_other_numbers_is_optaxs(row: Row) -> None:
         _assert_same(row, row.others, jnp.float64, row.optax_float64_rtol)
 
 
-@pytest.mark.parametrize("public", PUBLIC)
-def test_signature_is_optaxs(public: str) -> None:
-
-    ours = {name for row in CATALOGUE if row.public == public for name in row.beyond_optax}
-
-    def arguments(function: Any) -> list[Any]:
-        parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ours]
-        return [(p.name, p.kind, _shown(p.default)) for p in parameters]
-
-    assert arguments(getattr(lrjax, public)) == arguments(_optax_named(public))
-    added = [inspect.signature(getattr(lrjax, public)).parameters[name] for name in ours]
-    assert all(p.kind is p.KEYWORD_ONLY for p in added), "optax's users may pass theirs by position"
-
-
-def _shown(default: Any) -> Any:
-    """A default as something that can be compared: their functions and transformations are not ours."""
-    if hasattr(default, "update"):
-        return "a transformation"
-    return "a function" if inspect.isfunction(default) else default
-
-
-def _optax_named(public: str) -> Any:
-    return getattr(optax, public) if hasattr(optax, public) else getattr(optax.contrib, public)
-
-
 def test_adadelta_without_a_rate_descends_where_optaxs_climbs() -> None:
     params, grads = jnp.array([1.0, -2.0]), jnp.array([0.5, -0.25])
     ours, theirs = lrjax.adadelta(), optax.adadelta()
@@ -135,13 +109,6 @@ def test_state_has_optaxs_classes_and_fields(row: Row) -> None:
     theirs = _shape_of_state(row.optax(**row.typical).init(params_tree()))
     theirs = [theirs, "rate"] if row.rate_beside else theirs
     assert ours == _with_rate_open(ours, theirs)
-
-
-def test_every_public_state_that_optax_has_has_its_fields() -> None:
-    states = {n: c for n, c in vars(lrjax).items() if inspect.isclass(c) and hasattr(c, "_fields")}
-    shared = [name for name in states if hasattr(optax, name)]
-    assert {"ScaleByAdamState", "TraceState", "MaskedState", "EmptyState"} <= set(shared)
-    assert {n: states[n]._fields for n in shared} == {n: getattr(optax, n)._fields for n in shared}
 
 
 def _dtypes_by_field(state: Any) -> dict[str, set[Any]]:
