@@ -214,8 +214,8 @@ def _parts(losses: np.ndarray) -> np.ndarray:
 
 
 def _start(losses: np.ndarray, parts: np.ndarray, noise: float) -> float:
-    """Where a curve begins: its first part, unless its first records are clearly below that."""
-    first = float(np.median(losses[:3]))
+    """Where a curve begins: its first part, unless the first record, before any update, is clearly below."""
+    first = float(losses[0])
     return first if parts[0] - first > _FLAT * noise else float(parts[0])
 
 

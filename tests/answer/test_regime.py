@@ -36,6 +36,13 @@ def test_a_loss_that_jumps_in_the_first_steps_and_comes_back_is_unstable():
     assert regime(jumping).fall == pytest.approx(0.2, rel=0.1)
 
 
+def test_a_loss_that_the_first_update_throws_up_and_that_stays_near_its_start_is_unstable():
+    thrown = np.concatenate([[2.3], 1.8 + 40 * np.exp(-STEPS[1:] / 5)])
+    found = regime(thrown + 0.02 * np.random.default_rng(0).normal(size=400))
+    assert found.label == "unstable"
+    assert found.fall == pytest.approx(0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("label", [label for label in CURVES if label not in ("slow", "oscillating")])
 def test_noise_changes_no_label(label, seed):
