@@ -54,7 +54,7 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     """Labels a training curve.
 
     The curve is cut in up to 20 parts, whose medians are compared. With $f$ the fall from the first part (or
-    from the first records, where the loss jumped within that part) to the lowest and $s$ the standard
+    from the first record, where the loss jumped within that part) to the lowest and $s$ the standard
     deviation between neighbouring records, the first of these that holds is the label:
 
     - non-finite: a value is NaN or infinite.
