@@ -2,7 +2,7 @@
 
 from lrjax.answer._autopsy import Autopsy
 from lrjax.answer._learning_rate import Answer, judge
-from lrjax.answer._ledger import Rung
+from lrjax.answer._ledger import Rung, medians
 from lrjax.answer._measured import (
     absent,
     dropped_at,
@@ -10,6 +10,7 @@ from lrjax.answer._measured import (
     final_values,
     held_out_values,
     interrupted,
+    losses_at_the_end,
     rungs,
 )
 from lrjax.answer._paired import within_noise
@@ -35,7 +36,9 @@ __all__ = [
     "interrupted",
     "judge",
     "judge_range",
+    "losses_at_the_end",
     "mark",
+    "medians",
     "parabola",
     "point_regime",
     "range_course",

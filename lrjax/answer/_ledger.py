@@ -37,7 +37,8 @@ def rank_correlation(earlier: np.ndarray, later: np.ndarray) -> float:
     the order is harder to tell, so the number is usually lower than it would be for all points.
 
     Args:
-      earlier: Losses at the earlier rung, `[points, seeds]`; what is not finite has failed or stopped.
+      earlier: Losses at the earlier rung, `[points, seeds]`: infinite of those that failed, NaN of those that
+        were not measured.
       later: Those at the later one, of the same shape.
 
     Returns:
@@ -49,7 +50,7 @@ def rank_correlation(earlier: np.ndarray, later: np.ndarray) -> float:
       >>> round(rank_correlation(np.array([[4.0], [2.0], [1.0]]), np.array([[2.0], [3.0], [1.0]])), 3)
       0.5
     """
-    a, b = _medians(earlier), _medians(later)
+    a, b = medians(earlier), medians(later)
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 3:
         return math.nan
@@ -92,9 +93,24 @@ def ledger(
     return found
 
 
-def _medians(losses: np.ndarray) -> np.ndarray:
-    """What points are compared by: infinite where half of the seeds or more have failed."""
-    return np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
+def medians(losses: np.ndarray) -> np.ndarray:
+    """What points are compared by: the median over the seeds that were measured.
+
+    Args:
+      losses: `[points, seeds]`, infinite of those that failed, NaN of those that were not measured.
+
+    Returns:
+      `[points]`: infinite where half of the measured seeds or more failed, NaN where none was measured.
+
+    Example:
+      >>> import numpy as np
+      >>> medians(np.array([[1.0, 3.0, np.nan], [1.0, np.inf, np.inf], [np.nan, np.nan, np.nan]])).tolist()
+      [2.0, inf, nan]
+    """
+    measured = ~np.isnan(losses).all(axis=1)
+    found = np.full(len(losses), np.nan)
+    found[measured] = np.nanmedian(losses[measured], axis=1)
+    return found
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -130,10 +130,30 @@ def rungs(data: SweepData) -> list[Rung]:
       >>> rungs(sweep)
       [Rung(step=10, entered=2, kept=1, rank_correlation=nan)]
     """
-    final, _, _ = final_losses(data)
-    final = np.where((data.diverged_at >= 0) | interrupted(data), np.nan, final)
     history, kept = [(step, losses) for step, losses, _ in data.rungs], [kept for _, _, kept in data.rungs]
-    return ledger(history, kept, final)
+    return ledger(history, kept, losses_at_the_end(data))
+
+
+def losses_at_the_end(data: SweepData) -> np.ndarray:
+    """Final losses as those of rungs are kept: infinite of members that failed, NaN of those not measured.
+
+    Args:
+      data: A sweep's measurements.
+
+    Returns:
+      float `[points, seeds]`.
+
+    Example:
+      >>> import numpy as np, lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 10.0]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> np.isinf(losses_at_the_end(sweep)).ravel().tolist()
+      [False, True]
+    """
+    final, _, _ = final_losses(data)
+    final = np.where(np.isfinite(final) & (data.diverged_at < 0), final, np.inf)
+    return np.where(absent(data) | interrupted(data), np.nan, final)
 
 
 def absent(data: SweepData) -> np.ndarray:

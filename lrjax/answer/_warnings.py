@@ -8,6 +8,7 @@ from lrjax.answer._measured import dropped_at, interrupted, rungs
 from lrjax.results import SweepData
 
 _SAME_ORDER = 0.5  # rank correlation below which a rung says little about a later one
+_ORDERED = 5  # points from which on an order is one: of fewer, chance makes any
 _COARSE = ("bfloat16", "float16")
 _FALLING = ("too low", "slow")
 
@@ -57,7 +58,7 @@ def of_allocation(data: SweepData, best: int) -> list[str]:
             "rates: name the hyperparameter that is the schedule's length with `horizon`."
         )
     for rung in rungs(data):
-        if rung.rank_correlation < _SAME_ORDER:
+        if rung.kept >= _ORDERED and rung.rank_correlation < _SAME_ORDER:
             warnings.append(
                 f"The rung at step {rung.step} ordered the points otherwise than they were later (rank "
                 f"correlation {rung.rank_correlation:.2f}): train longer before points are judged."

@@ -16,6 +16,7 @@ _ELSEWHERE = (
     "host",
     "absent",
     "schedules",
+    "search",
 )  # settings that stand elsewhere, or are long
 
 
@@ -24,6 +25,9 @@ def made(view: View, command: str | None, plotly: str) -> str:
     parts = []
     if command is not None:
         parts.append(f"<h3>Command</h3><pre>{_text.escape(command)}</pre>")
+    search = view.data.settings.get("search")
+    if search:
+        parts.append("<h3>Search</h3>" + _course(search))
     parts += [
         "<h3>Settings</h3>" + _list(_settings(view)),
         "<h3>Versions and device</h3>" + _list(_machine(view)),
@@ -55,6 +59,14 @@ def _settings(view: View) -> dict[str, str]:
         if name not in _ELSEWHERE and name not in found:
             found[name.replace("_", " ")] = _plain(value)
     return found if data.settings else {**found, "others": _NOT_RECORDED}
+
+
+def _course(search: dict[str, Any]) -> str:
+    """What a search did, step by step."""
+    items = "".join(f"<li>{_text.escape(line)}</li>" for line in search["course"])
+    budget = f"<p>Budget: {_text.escape(search['budget'])}.</p>" if search.get("budget") else ""
+    unfinished = f"<p>{_text.escape(search['unfinished'])}</p>" if search.get("unfinished") else ""
+    return f"<ol>{items}</ol>{budget}{unfinished}"
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax.answer import rungs
+from lrjax.answer import losses_at_the_end, medians, rungs
 from lrjax.plot import _style
 from lrjax.report import _text
 from lrjax.report._figure import Control, Figure, layout, loss_axis, loss_scale
@@ -21,10 +21,11 @@ def halving(view: View) -> Figure | None:
     data = view.data
     if not data.rungs:
         return None
-    losses = np.array([_medians(at_rung) for _, at_rung, _ in data.rungs]).T  # [points, rungs]
-    end = np.where(view.dropped < 0, _medians(view.final), np.nan)
+    losses = np.array([medians(at_rung) for _, at_rung, _ in data.rungs]).T  # [points, rungs]
+    end = np.where(view.dropped < 0, medians(losses_at_the_end(data)), np.nan)
     steps = [step for step, _, _ in data.rungs] + [data.steps]
     courses = np.column_stack([losses, end])
+    courses[~np.isfinite(courses)] = np.nan
     order = np.argsort(view.dropped < 0, kind="stable")  # those that trained on above the others
     measured = [index for index in order if np.isfinite(courses[index]).any()]
     drawn = measured[-_MOST_LINES:]
@@ -44,11 +45,6 @@ def halving(view: View) -> Figure | None:
         scales={"": scale},
         controls=(Control("log", "", "log loss axis"),) if scale["log"] is not None else (),
     )
-
-
-def _medians(losses: np.ndarray) -> np.ndarray:
-    medians = np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
-    return np.where(np.isfinite(medians), medians, np.nan)
 
 
 def _course(view: View, steps: list[int], course: np.ndarray, index: int) -> dict[str, Any]:

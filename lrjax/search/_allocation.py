@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -227,10 +227,13 @@ def capped(allocation: Allocation, most: int) -> Allocation:
     return _Capped(allocation, most)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class _Capped:
     allocation: Allocation
     most: int
+
+    def __repr__(self) -> str:
+        return f"{self.allocation}, at most {self.most} points of each rung"
 
     def rungs(self, steps: int, every: int) -> tuple[int, ...]:
         return self.allocation.rungs(steps, every)
@@ -243,8 +246,21 @@ class _Capped:
         return chosen
 
 
-@dataclasses.dataclass(frozen=True)
-class _SuccessiveHalving:
+class _AsCalled:
+    """Shows as the call that makes it: settings and reports quote that."""
+
+    call: ClassVar[str]
+
+    def __repr__(self) -> str:
+        fields = dict(vars(self))
+        guards = fields.pop("guards")
+        fields |= {"neighbours": guards.neighbours, "noise": guards.noise}
+        return f"{self.call}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class _SuccessiveHalving(_AsCalled):
+    call: ClassVar[str] = "successive_halving"
     reduction: int
     first: int | None
     guards: Guards
@@ -262,8 +278,9 @@ class _SuccessiveHalving:
         return self.guards.keep(standing, _best_share(standing, standing.alive, self.reduction))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Hyperband:
+@dataclasses.dataclass(frozen=True, repr=False)
+class _Hyperband(_AsCalled):
+    call: ClassVar[str] = "hyperband"
     reduction: int
     brackets: int
     guards: Guards
@@ -297,8 +314,9 @@ class _Hyperband:
         return bracket
 
 
-@dataclasses.dataclass(frozen=True)
-class _MedianStopping:
+@dataclasses.dataclass(frozen=True, repr=False)
+class _MedianStopping(_AsCalled):
+    call: ClassVar[str] = "median_stopping"
     first: int | None
     guards: Guards
 
@@ -317,8 +335,9 @@ class _MedianStopping:
         return self.guards.keep(standing, chosen)
 
 
-@dataclasses.dataclass(frozen=True)
-class _TopK:
+@dataclasses.dataclass(frozen=True, repr=False)
+class _TopK(_AsCalled):
+    call: ClassVar[str] = "top_k"
     k: int
     first: int | None
     guards: Guards

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lrjax.answer import final_losses, judge, summary
+from lrjax.answer import final_losses, judge, medians, summary
+from lrjax.answer._ledger import Rung, ledger
 from lrjax.results import Cost
 from tests.measured import STEPS, measured
 
@@ -459,7 +460,8 @@ def dropped(final, kept, step=40, settings=None, **options):
     """One seed; those not kept stand at a rung."""
     kept = np.asarray(kept, bool)
     stopped_at = np.where(kept, -1, step)[:, None]
-    data = measured({"learning_rate": RATES}, [[value] for value in final], stopped_at=stopped_at)
+    rates = np.geomspace(RATES[0], RATES[-1], len(final)).tolist()
+    data = measured({"learning_rate": rates}, [[value] for value in final], stopped_at=stopped_at)
     data.held_out["loss"][:, 0][(stopped_at >= 0) & (data.held_out_steps > step)] = NAN
     column = int(np.searchsorted(data.held_out_steps, step))
     losses = np.where(data.diverged_at >= 0, np.inf, data.held_out["loss"][:, :, column])
@@ -512,13 +514,31 @@ def test_rungs_without_a_horizon_warn_unless_no_rate_changes():
 
 
 def test_an_order_that_did_not_last_is_warned_of():
-    data = dropped([3, 2, 1, 5], [True, True, True, False])
-    early = rung(40, [1, 2, 3, 9], [True, True, True, False])
-    data = dataclasses.replace(data, rungs=(early,))
-    assert any("rank correlation -1.00" in warning for warning in judge(data).warnings)
-    assert "  step 40: 4 -> 3 points, rank correlation with what came later -1.00" in lines(data)
-    lasting = dataclasses.replace(data, rungs=(rung(40, [3, 2, 1, 9], early[2]),))
+    kept = [True] * 5 + [False]
+    data = dropped([5, 4, 3, 2, 1, 9], kept)
+    turned = dataclasses.replace(data, rungs=(rung(40, [1, 2, 3, 4, 5, 9], kept),))
+    assert any("rank correlation -1.00" in warning for warning in judge(turned).warnings)
+    assert "  step 40: 6 -> 5 points, rank correlation with what came later -1.00" in lines(turned)
+    lasting = dataclasses.replace(data, rungs=(rung(40, [5, 4, 3, 2, 1, 9], kept),))
     assert not any("rank correlation" in warning for warning in judge(lasting).warnings)
+
+
+def test_the_order_of_few_points_is_none_to_warn_of():
+    kept = [True, True, True, False]
+    data = dataclasses.replace(dropped([3, 2, 1, 5], kept), rungs=(rung(40, [1, 2, 3, 9], kept),))
+    assert "  step 40: 4 -> 3 points, rank correlation with what came later -1.00" in lines(data)
+    assert not any("rank correlation" in warning for warning in judge(data).warnings)
+
+
+def test_seeds_that_a_rung_did_not_measure_do_not_count_there():
+    losses = np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0], [4.0, 6.0], [5.0, 7.0]])
+    unmeasured = np.full((5, 3), NAN)
+    final = np.concatenate([losses, losses[:, ::-1] + 10, unmeasured[:, :1]], axis=1)
+    found = ledger([(10, np.concatenate([losses, unmeasured], axis=1))], [np.full(5, True)], final)
+    assert found == [Rung(10, 5, 5, 1.0)]
+    failed = losses.copy()
+    failed[0] = np.inf
+    assert np.isinf(medians(failed)).tolist() == [True] + [False] * 4
 
 
 def test_an_interrupted_allocation_says_where_those_left_stand():
