@@ -352,6 +352,16 @@ def test_halving_shows_what_was_dropped():
     assert "halving" not in Page(written(usual())).charts
 
 
+def test_halving_draws_the_seeds_that_were_at_the_rung():
+    """A search gives some points more seeds later."""
+    sweep = KINDS["dropped"]()
+    ((step, losses, kept),) = sweep.rungs
+    fewer = np.where(np.arange(losses.shape[1]) < 1, losses, NAN)
+    lines = Page(written(dataclasses.replace(sweep, rungs=((step, fewer, kept),)))).charts["halving"]["data"]
+    assert len(lines) == np.isfinite(fewer[:, 0]).sum() + 1 == 5
+    assert all(line["y"][0] is not None for line in lines[:-1])
+
+
 # Table
 
 
@@ -415,6 +425,15 @@ def test_it_tells_of_the_run_and_not_of_this_machine():
 def test_an_old_file_says_what_was_not_recorded():
     found = facts(usual())
     assert {found[name] for name in ("jax", "lrjax", "python", "device", "host")} == {"not recorded"}
+
+
+def test_a_search_tells_its_course():
+    course = ["range test: <b>0.02</b>", "3 rates"]
+    told = {"course": course, "budget": "900 member-steps", "unfinished": "No time for more seeds."}
+    page = Page(written(usual(settings={"search": told})))
+    assert page.all("li")[-2:] == course
+    assert "search" not in page.all("dt")
+    assert {"Budget: 900 member-steps.", "No time for more seeds."} <= set(page.all("p"))
 
 
 def test_the_ledger_and_the_plan():
