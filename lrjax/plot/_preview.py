@@ -51,8 +51,8 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
 
     Example:
       >>> import lrjax
-      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 2)", steps=3)
-      ['step  value', '   0  0.5', '   1  0.25', '   2  0']
+      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 4)", steps=4)
+      ['step  value', '   0  0.5', '   1  0.375', '   2  0.25', '   3  0.125']
     """
     one = schedule_from_text(text, schedule_names())
     if one.closed_form is None:

@@ -35,6 +35,7 @@ from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
 _RAMP = 100  # steps of the range test
+_RAMP_SEEDS = 5  # the most that it trains
 _SHORT = 50  # steps below which a run is shorter than the range test that would prepare it
 _BEYOND = 1e3  # how far outside of the first rates the search goes
 _DESCENTS = 3  # how often lower rates are tried where all fail
@@ -121,7 +122,9 @@ class Course:
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
             _check_directory(self.call, Path(self.directory))
-        low, high = self._where(job, minimum, maximum)
+        ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
+        self._check_budget(ramp, points or 2)
+        low, high = self._where(ramp, minimum, maximum)
         rates = first_rates(low, high, points)
         bounds = (minimum or low / _BEYOND, maximum or high * _BEYOND)
         try:
@@ -171,18 +174,42 @@ class Course:
 
     # What is done.
 
-    def _where(self, job: Job, minimum: float | None, maximum: float | None) -> tuple[float, float]:
+    def _ramp(self, job: Job) -> int:
+        """How many steps a range test has; 0 where it is not repaid."""
+        if self.steps < _SHORT:
+            return 0
+        longest = job.data({name: self.fixed[name] for name in job.of_data}).steps
+        return _RAMP if longest is None else min(_RAMP, longest)
+
+    def _check_budget(self, ramp: int, rates: int) -> None:
+        """Refuses a budget that does not suffice for so many rates, before anything is trained."""
+        if self.limits.member_steps is None:
+            return
+        rung, rest = self._rung()
+        least = ramp * min(self.seeds, _RAMP_SEEDS) + self.seeds * (rates * rung + rest)
+        if self.limits.member_steps < least:
+            expected = f"at least {least} member-steps, for {_count(rates, 'rate')}"
+            raise _check.fail(self.call, "budget", expected, self.limits.member_steps)
+
+    def _rung(self) -> tuple[int, int]:
+        """After how many steps the first rates are judged, and how many more those kept train."""
+        rungs = self._halving.rungs(self.steps, self.asked["evaluate_every"])
+        rung = rungs[0] if rungs else self.steps
+        return rung, self.steps if self.asked["horizon"] is not None else self.steps - rung
+
+    @property
+    def _halving(self) -> Allocation:
+        return successive_halving(4, first=max(1, self.steps // 4))
+
+    def _where(self, ramp: int, minimum: float | None, maximum: float | None) -> tuple[float, float]:
         """The range to begin in: as asked, or around what a range test suggests."""
         if minimum is not None and maximum is not None:
             return minimum, maximum
-        of_data = {name: self.fixed[name] for name in job.of_data}
-        longest = job.data(of_data).steps
-        ramp = _RAMP if longest is None else min(_RAMP, longest)
-        if self.steps < _SHORT:
+        if not ramp:
             self._note(f"{self.steps} steps are too few for a range test to be repaid")
             return bracket(*_USUAL, minimum, maximum)
         common = {name: self.asked[name] for name in ("name", "plan", "mesh", "order", "key")}
-        seeds = min(self.seeds, 5)
+        seeds = min(self.seeds, _RAMP_SEEDS)
         test = range_test(
             self.trial,
             self.data,
@@ -211,24 +238,20 @@ class Course:
 
     def _first(self, rates: Sequence[float]) -> None:
         """Trains the first rates, and after a quarter of the steps the promising ones only."""
-        halving = successive_halving(4, first=max(1, self.steps // 4))
-        every = self.asked["evaluate_every"]
-        rungs = halving.rungs(self.steps, every)
-        rung = rungs[0] if rungs else self.steps
-        rest = self.steps if self.asked["horizon"] is not None else self.steps - rung
+        rung, rest = self._rung()
         most = len(rates)
         if self.limits.member_steps is not None:
-            left = self.limits.member_steps - self._used() - len(rates) * self.seeds * rung
-            most = left // (self.seeds * rest) if rest else len(rates) * (left >= 0)
-            if most < 1:
-                least = self._used() + self.seeds * (len(rates) * rung + rest)
-                expected = f"at least {least} member-steps, for {len(rates)} rates, or fewer `points`"
-                raise _check.fail(self.call, "budget", expected, self.limits.member_steps)
+            left = self.limits.member_steps - self._used()
+            begun = (left // self.seeds - rest) // rung  # so that one can be trained to the end
+            if begun < len(rates):
+                self._note(f"the budget suffices for {begun} of {len(rates)} rates")
+                rates = first_rates(rates[0], rates[-1], begun)
+            most = (left // self.seeds - len(rates) * rung) // rest if rest else len(rates)
         self._note(
             f"{_count(len(rates), 'rate')} from {rates[0]:.3g} to {rates[-1]:.3g}, "
             f"{_count(self.seeds, 'seed')}"
         )
-        self._train(rates, 0, self.seeds, capped(halving, min(most, len(rates))))
+        self._train(rates, 0, self.seeds, capped(self._halving, min(most, len(rates))))
 
     def _descend(self, bounds: tuple[float, float]) -> None:
         """Where all rates failed: tries lower ones, a few times."""

@@ -195,9 +195,17 @@ def test_a_budget_that_does_not_suffice_for_the_first_rates_is_refused():
     with pytest.raises(
         ValueError, match=r"find_learning_rate\(budget=\.\.\.\)` must be at least \d+ member-"
     ) as e:
-        find(landscape(0.01), budget=100)
+        find(landscape(0.01), budget=20)
     least = int(str(e.value).split("at least ")[1].split()[0])
-    assert find(landscape(0.01), budget=least).cost.member_steps_used <= least
+    sweep = find(landscape(0.01), budget=least)
+    assert sweep.cost.member_steps_used <= least
+    assert any(line.startswith("the budget suffices for ") for line in sweep.settings["search"]["course"])
+    assert sweep.settings["search"]["unfinished"]
+
+
+def test_a_budget_too_small_for_the_points_asked_for_is_refused_before_training():
+    with pytest.raises(ValueError, match=r"at least \d+ member-steps, for 7 rates, got 100"):
+        find(landscape(0.01), points=7, budget=100, on_chunk=lambda sweep: pytest.fail("it trained"))
 
 
 def test_a_budget_in_time_ends_the_search():
