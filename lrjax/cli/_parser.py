@@ -11,15 +11,13 @@ from typing import Any, NoReturn
 import lrjax
 from lrjax.search import log_spaced
 
-OPTIMIZERS = {
-    "adadelta": lrjax.adadelta,
-    "adagrad": lrjax.adagrad,
-    "adam": lrjax.adam,
-    "adamw": lrjax.adamw,
-    "lion": lrjax.lion,
-    "rmsprop": lrjax.rmsprop,
-    "sgd": lrjax.sgd,
-}
+_RECIPES = """
+    acprop adabelief adadelta adafactor adagrad adam adamax adamaxw adamw adan ademamix adopt amsgrad
+    dadapt_adamw dog dowg fromage lamb lars lion momo momo_adam muon nadam nadamw noisy_sgd novograd
+    optimistic_adam_v2 optimistic_gradient_descent prodigy radam rmsprop rprop sgd sign_sgd signum
+    simplified_ademamix sm3 yogi
+"""
+OPTIMIZERS = {name: getattr(lrjax, name) for name in _RECIPES.split()}
 DEFAULT_OPTIMIZER = "adam"
 
 
@@ -56,7 +54,10 @@ def add_training(parser: argparse.ArgumentParser, seeds: int) -> None:
     """What to train, how long, and where to put it."""
     parser.add_argument("task", metavar="TASK", help="a built-in task (see `lrjax tasks`) or file.py:name")
     parser.add_argument(
-        "--optimizer", choices=sorted(OPTIMIZERS), help=f"default: {DEFAULT_OPTIMIZER}, or the task's own"
+        "--optimizer",
+        choices=sorted(OPTIMIZERS),
+        metavar="NAME",
+        help=f"sgd, adamw, muon, ...: a recipe of lrjax (default: {DEFAULT_OPTIMIZER}, or the task's own)",
     )
     parser.add_argument(
         "--set",
