@@ -15,6 +15,7 @@ from lrjax.answer._measured import absent, dropped_at, final_losses
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
+from lrjax.answer._surroundings import best_surrounded
 from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
@@ -25,10 +26,13 @@ class Answer:
     r"""What a sweep says about the learning rate.
 
     Attributes:
-      learning_rate: The best rate, or None if no rate trained.
-      point: All hyperparameters at the best point; empty if no rate trained.
-      index: The best point's index, or None.
-      score: The best point's median over seeds of what `judged_by` names; NaN without one.
+      learning_rate: The rate to use, or None if no rate trained: that of the best point, the one with the
+        lowest score. Of a search (`find_learning_rate`), of the points that the seeds do not tell from the
+        best one the point that does best averaged with those around it: the lowest of several equals is
+        luck in part.
+      point: All hyperparameters at the chosen point; empty if no rate trained.
+      index: The chosen point's index, or None.
+      score: The chosen point's median over seeds of what `judged_by` names; NaN without one.
       judged_by: What the rates were compared by.
       scores: The same median for every point, `[points]`; infinity where half of the seeds or more
         failed (went non-finite, or ended worse than they began), and for a point that an allocation
@@ -36,8 +40,8 @@ class Answer:
         point that was trained on has a score, those dropped last have. Of a point with fewer seeds than
         the best one, the median is shifted by what these seeds make of the best one's.
       failed: bool `[points, seeds]`, which members failed. Being dropped is no failure.
-      plateau: The lowest and highest of the neighbouring rates that do as well as the best, up to
-        2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
+      plateau: The lowest and highest of the rates around the chosen one that do as well as the best, up
+        to 2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
       divergence_edge: The lowest rate from which on every rate fails for at least half of the
         seeds, or None if the highest rate still trains.
       recommendation: One sentence.
@@ -53,6 +57,7 @@ class Answer:
       regimes: str `[points, seeds]`, what each training curve shows: labels of `lrjax.answer.regime`.
       parabola: What a parabola through the losses around the best rate says, a `Parabola`; None where there
         are too few of them, or none opens upwards.
+      best: The best point's index, or None.
 
     References:
       Wortsman et al., *Small-scale proxies for large-scale Transformer training instabilities*,
@@ -84,10 +89,13 @@ class Answer:
     indistinguishable: tuple[int, ...]
     regimes: np.ndarray
     parabola: Parabola | None
+    best: int | None
 
 
 def judge(data: SweepData) -> Answer:
     """Chooses the learning rate by the median final loss over seeds, lower rates first among equals.
+
+    In a search the rates around have a say where seeds do not tell; see `Answer.learning_rate`.
 
     Args:
       data: A sweep's measurements.
@@ -119,40 +127,60 @@ def judge(data: SweepData) -> Answer:
     scores = _compared(medians, losses, best)
     line = _line(data, best, rates)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
-    plateau = _plateau(rates, scores, line, best, margin)
-    edge = _edge(rates, failed, unmeasured, line)
     alike = _indistinguishable(losses, scores, best)
+    among = [index for index in alike if scores[index] <= scores[best] + margin]
+    chosen = _chosen(data, rates, scores, unmeasured, line, best, among)
+    plateau = _plateau(rates, scores, line, chosen, float(scores[best]) + margin)
+    edge = _edge(rates, failed, unmeasured, line)
     labels = regimes(data)
     warnings = [
         *_warnings.interruption(data),
         *_warnings.of_search(data),
         *_warnings.of_grid(rates, line, best, plateau),
         *_warnings.of_allocation(data, best),
-        *_warnings.of_seeds(failed, ~unmeasured, np.isfinite(scores), len(alike), best),
-        *_warnings.of_curves(data, labels, best, rates),
+        *_warnings.of_seeds(failed, ~unmeasured, np.isfinite(scores), len(alike), chosen),
+        *_warnings.of_curves(data, labels, chosen, rates),
         *_warnings.of_judging(judged_by),
     ]
     kept = line[dropped[line] == dropped[best]]
-    among = int(np.flatnonzero(kept == best)[0])
+    place = int(np.flatnonzero(kept == best)[0])
     return Answer(
-        learning_rate=None if rates is None else float(rates[best]),
-        point={name: plain(values[best]) for name, values in data.points.items()},
-        index=best,
-        score=float(scores[best]),
+        learning_rate=None if rates is None else float(rates[chosen]),
+        point={name: plain(values[chosen]) for name, values in data.points.items()},
+        index=chosen,
+        score=float(scores[chosen]),
         judged_by=judged_by,
         scores=scores,
         failed=failed,
         plateau=plateau,
         divergence_edge=edge,
-        recommendation=_recommendation(data, judged_by, best, scores[best], plateau, edge),
+        recommendation=_recommendation(data, judged_by, chosen, scores[chosen], plateau, edge),
         warnings=tuple(warnings),
-        interval=None if rates is None else interval(rates[kept], losses[kept], among, margin),
+        interval=None if rates is None else interval(rates[kept], losses[kept], place, margin),
         plateau_decades=float("nan") if plateau is None else float(np.log10(plateau[1] / plateau[0])),
         sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
         indistinguishable=alike,
         regimes=labels,
-        parabola=None if rates is None else parabola(rates[kept], losses[kept], among, margin),
+        parabola=None if rates is None else parabola(rates[kept], losses[kept], place, margin),
+        best=best,
     )
+
+
+def _chosen(
+    data: SweepData,
+    rates: np.ndarray | None,
+    scores: np.ndarray,
+    unmeasured: np.ndarray,
+    line: np.ndarray,
+    best: int,
+    among: list[int],
+) -> int:
+    """The best point; of a search, one of those that do as well, by what lies around it."""
+    if rates is None or "search" not in data.settings:
+        return best
+    counts = (~unmeasured).sum(axis=1)
+    places = [place for place, i in enumerate(line) if i in among and counts[i] == counts[best]]
+    return int(line[best_surrounded(rates[line], scores[line], places)])
 
 
 def _medians(losses: np.ndarray) -> np.ndarray:
@@ -241,6 +269,7 @@ def _no_answer(
         indistinguishable=(),
         regimes=regimes(data),
         parabola=None,
+        best=None,
     )
 
 
@@ -275,12 +304,12 @@ def _spread(losses: np.ndarray) -> float:
 
 
 def _plateau(
-    rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray, best: int, margin: float
+    rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray, chosen: int, worst: float
 ) -> tuple[float, float] | None:
     if rates is None:
         return None
-    position = int(np.flatnonzero(line == best)[0])
-    good = scores[line] <= scores[best] + margin
+    position = int(np.flatnonzero(line == chosen)[0])
+    good = scores[line] <= worst
     low = position - sum(1 for _ in itertools.takewhile(bool, good[:position][::-1]))
     high = position + sum(1 for _ in itertools.takewhile(bool, good[position + 1 :]))
     return float(rates[line[low]]), float(rates[line[high]])

@@ -131,7 +131,7 @@ class Course:
             self._first(rates)
             self._descend(bounds)
             best = None
-            while self.answer.index is not None and best != (best := self.answer.learning_rate):
+            while self._best_rate is not None and best != (best := self._best_rate):
                 self._close_in(COARSE, bounds)
                 self._close_in(FINE, bounds)
                 self._tell_apart()
@@ -157,6 +157,13 @@ class Course:
     def answer(self) -> Any:
         """What the search says so far."""
         return self.merged().answer
+
+    @property
+    def _best_rate(self) -> float | None:
+        """The rate with the lowest loss so far, which may not be the one that will be chosen."""
+        sweep = self.merged()
+        best = sweep.answer.best
+        return None if best is None else float(sweep.points[sweep.name][best])
 
     def merged(self, *more: SweepData) -> Sweep:
         """All stages as one sweep."""
@@ -256,7 +263,7 @@ class Course:
     def _descend(self, bounds: tuple[float, float]) -> None:
         """Where all rates failed: tries lower ones, a few times."""
         for _ in range(_DESCENTS):
-            if self.answer.index is not None:
+            if self._best_rate is not None:
                 return
             wanted = self._missing(COARSE, bounds)
             if not wanted:
@@ -266,13 +273,13 @@ class Course:
     def _close_in(self, spacing: float, bounds: tuple[float, float]) -> None:
         """Trains what the best rate is to be compared with."""
         while wanted := self._missing(spacing, bounds):
-            self._try_rates(wanted, f"beside {self.answer.learning_rate:.3g}:")
+            self._try_rates(wanted, f"beside {self._best_rate:.3g}:")
 
     def _missing(self, spacing: float, bounds: tuple[float, float]) -> list[float]:
         sweep = self.merged()
         rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
         known = dropped_at(sweep) < 0
-        return missing(rates, known, answer.index, spacing, bounds, answer.plateau)
+        return missing(rates, known, answer.best, spacing, bounds, answer.plateau)
 
     def _try_rates(self, wanted: Sequence[float], why: str) -> None:
         affordable = self._affordable() // self.seeds
@@ -291,11 +298,11 @@ class Course:
             answer, rates = sweep.answer, sweep.points[sweep.name]
             counts = (~absent(sweep)).sum(axis=1)
             alike = answer.indistinguishable[:_MOST_ALIKE]
-            most = int(counts[answer.index])
+            most = int(counts[answer.best])
             behind = [index for index in alike if counts[index] < most]
             scores = answer.scores[list(alike)]
             if not behind:
-                close = bool(np.all(scores - answer.score <= _SMALL * abs(answer.score)))
+                close = bool(np.all(scores - scores[0] <= _SMALL * abs(scores[0])))
                 if len(alike) < 2 or most >= _MOST_SEEDS or (close and most >= _FEW):
                     return
                 most, behind = min(_MOST_SEEDS, 2 * most), list(alike)
