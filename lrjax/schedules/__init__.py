@@ -30,7 +30,7 @@ from lrjax.schedules._inverse import (
     robbins_monro_schedule,
 )
 from lrjax.schedules._join import JoinSchedulesState, join_schedules
-from lrjax.schedules._noise import NoisyScheduleState, noisy_schedule
+from lrjax.schedules._noise import noisy_schedule
 from lrjax.schedules._onecycle import (
     cosine_onecycle_schedule,
     linear_onecycle_schedule,
@@ -61,6 +61,7 @@ from lrjax.schedules._schedule import (
     Schedule,
     ScheduleState,
     as_schedule,
+    as_timed,
     start,
     unset,
 )
@@ -85,7 +86,6 @@ __all__ = [
     "JoinSchedulesState",
     "L4State",
     "MultiplicativeScheduleState",
-    "NoisyScheduleState",
     "PlateauCooldownState",
     "PlateauState",
     "PolyakState",
@@ -96,6 +96,7 @@ __all__ = [
     "SpikeBackoffState",
     "adaptive_schedule",
     "as_schedule",
+    "as_timed",
     "bottou_schedule",
     "chebyshev_schedule",
     "check_schedule",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from jax.core import Tracer
 
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule
-from lrjax.schedules import _clock
+from lrjax.schedules import _arguments, _clock
 from lrjax.schedules._schedule import Schedule, as_schedule, start
 
 
@@ -125,6 +124,4 @@ def _check_boundaries(parts: Sequence[Schedule], boundaries: Sequence[ScalarLike
         raise _check.fail(call, "boundaries", expected, f"{len(boundaries)} of them")
     for i, boundary in enumerate(boundaries):
         _clock.check_steps(call, f"boundaries[{i}]", boundary)
-    known = [b for b in map(_check.known, boundaries) if b is not None]
-    if any(later < earlier for earlier, later in itertools.pairwise(known)):
-        raise _check.fail(call, "boundaries", "in increasing order", [f"{b:g}" for b in known])
+    _arguments.ordered(call, "boundaries", boundaries)

@@ -247,6 +247,25 @@ def as_schedule(call: str, argument: str, value: ScalarOrSchedule | Schedule) ->
     return from_closed_form(lambda count: jnp.full(jnp.shape(count), value, jnp.float32))
 
 
+def as_timed(call: str, argument: str, value: ScalarOrSchedule | Schedule) -> Schedule:
+    """The same, of what depends on time alone.
+
+    Args:
+      call: The public function the user called, for the error message.
+      argument: The argument's name there.
+      value: What was passed.
+
+    Raises:
+      TypeError: If `value` is none of these, or a schedule that metrics drive.
+      ValueError: If it is a number that is not finite.
+    """
+    schedule = as_schedule(call, argument, value)
+    if schedule.closed_form is None:
+        expected = "one that depends on time alone"
+        raise _check.fail_type(call, argument, expected, "one that is driven by metrics")
+    return schedule
+
+
 def _scalar(call: str, argument: str, count: Any, value: Any) -> jax.Array:
     """The value of a user's callable: one number per step."""
     if jnp.shape(value) not in ((), jnp.shape(count)):

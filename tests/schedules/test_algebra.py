@@ -103,7 +103,7 @@ def test_other_things_are_refused(other):
         (lambda: lrjax.cooldown(LINE, 5, begin=-2), r"`cooldown\(begin=\.\.\.\)` must be one number >= 0"),
         (
             lambda: lrjax.cooldown(LINE, 5, shape="steep"),
-            r"`cooldown\(shape=\.\.\.\)` must be one of 'linear'",
+            r'`cooldown\(shape=\.\.\.\)` must be "linear" or ',
         ),
         (lambda: lrjax.repeat(LINE, 0), r"`repeat\(steps=\.\.\.\)` must be one number > 0, got 0"),
     ],
@@ -125,6 +125,8 @@ def test_warmup_rises_to_one_and_stays():
         ("linear", lambda q: 1 - q),
         ("cosine", lambda q: (1 + np.cos(np.pi * q)) / 2),
         ("sqrt", lambda q: 1 - np.sqrt(q)),
+        ("square", lambda q: 1 - q**2),
+        ("exponential", lambda q: 2.0 ** (1 - q) - 1),
     ],
 )
 @pytest.mark.parametrize("end", [0.0, 0.25])

@@ -588,10 +588,10 @@ def test_bad_numbers_are_refused_by_name(row, name):
 
 def test_unknown_modes_are_refused():
     for call in (lrjax.plateau_schedule, lrjax.greedy_schedule):
-        with pytest.raises(ValueError, match=r"mode=\.\.\.\)` must be one of 'min', 'max', got 'least'"):
+        with pytest.raises(ValueError, match=r'mode=\.\.\.\)` must be "min" or "max" .*, got .least.'):
             call(mode="least")
         with pytest.raises(
-            ValueError, match=r"threshold_mode=\.\.\.\)` must be one of 'progress', 'rel', 'abs'"
+            ValueError, match=r'threshold_mode=\.\.\.\)` must be "progress" or "rel" or "abs" .*static'
         ):
             call(threshold_mode="ratio")
     with pytest.raises(TypeError, match=r"held_out=\.\.\.\)` must be True or False"):

@@ -1,6 +1,7 @@
 """Properties of whole families of schedules: bounds, one direction, no jump at a join, periods."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,7 +180,31 @@ def test_noise_of_a_schedule_driven_by_metrics_has_no_closed_form():
 
     schedule = lrjax.noisy_schedule(lrjax.Schedule(tuple, update), jax.random.key(0), 0.5)
     assert schedule.closed_form is None
-    value, state = schedule.update(schedule.init(), value=2.0)
-    plain = lrjax.noisy_schedule(2.0, jax.random.key(0), 0.5)
-    assert float(value) == float(plain(0))
-    assert int(state.count) == 1
+    state, plain = schedule.init(), lrjax.noisy_schedule(2.0, jax.random.key(0), 0.5)
+    for step in range(3):
+        value, state = schedule.update(state, value=2.0)
+        assert float(value) == float(plain(step))
+
+
+def test_noise_on_what_is_shaped_like_the_parameters():
+    """And the step is that of the noise too."""
+    params, grads = {"w": jnp.ones(2)}, {"w": jnp.array([1.0, -2.0])}
+    noise = lrjax.noisy_schedule(1.0, jax.random.key(0), 0.5)
+
+    def rates(schedule, steps, first=0):
+        tx = lrjax.sgd(0.5 * schedule)
+        state, seen = tx.init(params), []
+        state = lrjax.set_step(state, first) if first else state
+        for _ in range(steps):
+            _, state = tx.update(grads, state, params, grad=grads)
+            seen.append(float(lrjax.get_learning_rate(state)))
+        return np.array(seen)
+
+    driven = lrjax.hypergradient_schedule(0.25)
+    noisy = lrjax.noisy_schedule(driven, jax.random.key(0), 0.5)
+    assert noisy.takes_params
+    np.testing.assert_allclose(rates(noisy, 4), rates(driven, 4) * noise(np.arange(4)), rtol=1e-6)
+    np.testing.assert_allclose(
+        rates(noisy, 2, first=9), rates(driven, 2) * noise(np.arange(9, 11)), rtol=1e-6
+    )
+    np.testing.assert_array_equal(rates(noise, 2, first=9), 0.5 * noise(np.arange(9, 11)))
