@@ -16,6 +16,7 @@ from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.schedules import (
     HeldOutState,
     JoinSchedulesState,
+    MultiplicativeScheduleState,
     RepeatState,
     Schedule,
     ScheduleState,
@@ -271,8 +272,7 @@ def get_steps(opt_state: OptState) -> dict[str, jax.Array]:
       >>> [int(step) for step in lrjax.get_steps(tx.init(jnp.zeros(2))).values()]
       [0]
     """
-    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
-    return {jax.tree_util.keystr(path) or ".": leaf.count for path, leaf in leaves if _is_clock(leaf)}
+    return {path: leaf.count for path, leaf in _clocks(opt_state)}
 
 
 def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
@@ -290,7 +290,8 @@ def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
 
     Raises:
       TypeError: If `step` is not one real number.
-      ValueError: If it is negative or not finite, or the state holds no schedule that has a step.
+      ValueError: If it is negative or not finite, or the state holds no schedule that has a step, or
+        a `multiplicative_schedule`, whose value all steps before have made.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
@@ -305,6 +306,11 @@ def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
         raise _check.fail(
             "set_step", "opt_state", "an optimizer state with a schedule that has a step", "none"
         )
+
+    made = [path for path, leaf in _clocks(opt_state) if isinstance(leaf, MultiplicativeScheduleState)]
+    if made:
+        expected = "without a `multiplicative_schedule`, unless it is multiplied by 1.0"
+        raise _check.fail("set_step", "opt_state", expected, f"one at {', '.join(made)}")
 
     def move(state: Any) -> Any:
         return state._replace(count=jnp.broadcast_to(jnp.asarray(step, jnp.int32), jnp.shape(state.count)))
@@ -358,8 +364,13 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
     return jax.tree.map(lambda x: change(x) if _owns_rate(x) else x, opt_state, is_leaf=_owns_rate)
 
 
+def _clocks(opt_state: OptState) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
+    return [(jax.tree_util.keystr(path) or ".", leaf) for path, leaf in leaves if _is_clock(leaf)]
+
+
 def _is_clock(x: Any) -> bool:
-    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState))
+    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState, MultiplicativeScheduleState))
 
 
 def _owns_rate(x: Any) -> bool:

@@ -66,8 +66,9 @@ def lambda_schedule(value: ScalarLike, function: Callable[[Any], Any]) -> Schedu
 def multiplicative_schedule(value: ScalarLike, function: Callable[[Any], Any]) -> Schedule:
     r"""The last value times a function of the step: $\eta_0 = \eta$, $\eta_t = \eta_{t-1} f(t)$.
 
-    `update` costs one multiplication. `schedule.at(count)` multiplies `count` factors; where `count`
-    is a tracer it has forward-mode derivatives only.
+    `update` costs one multiplication. `schedule.at(count)` multiplies `count` factors, and so does each
+    update where the schedule is joined or combined with others; where `count` is a tracer it has
+    forward-mode derivatives only.
 
     Args:
       value: $\eta$, the value at step 0.

@@ -1,4 +1,4 @@
-"""Every schedule that is made of others or driven by metrics, once: what their laws are held against."""
+"""Every schedule that is driven by metrics, once: what their laws are held against."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 
 import lrjax
-
-ALGEBRA = {lrjax.warmup, lrjax.cooldown, lrjax.repeat}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

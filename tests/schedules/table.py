@@ -20,7 +20,7 @@ import pytest
 
 import lrjax
 from tests.oracles import schedules as oracle
-from tests.schedules.driven import ALGEBRA, DRIVEN
+from tests.schedules.driven import DRIVEN
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Row:
     def __call__(self, **numbers: Any) -> lrjax.Schedule:
         return (self.make or self.function)(**(self.typical | numbers), **self.static)
 
-    def expected(self, steps: Any, **numbers: Any) -> Any:
+    def expected(self, steps: Any, /, **numbers: Any) -> Any:
         return oracle.over(steps, self.oracle, **(self.typical | numbers), **self.static)
 
     def __str__(self) -> str:
@@ -872,6 +872,69 @@ OTHERS = [
     ),
 ]
 
+# What makes a schedule of another.
+
+
+def cooled(value, steps, begin, end_value, shape):
+    return lrjax.cooldown(lrjax.linear_schedule(value, 0.5 * value, 20), steps, begin, end_value, shape)
+
+
+def expected_cooled(t, value, steps, begin, end_value, shape):
+    factor = oracle.wsd(t, 1.0, 0, begin, steps, end_value=end_value, decay=shape)
+    return oracle.line(t, value, 0.5 * value, 20) * factor
+
+
+def repeated(steps, value, rise, amount, low, high):
+    return lrjax.repeat((lrjax.warmup(rise) * value).offset(amount).clip(low, high), steps)
+
+
+def expected_repeated(t, steps, value, rise, amount, low, high):
+    return min(max(oracle.line(t % steps, 0.0, value, rise) + amount, low), high)
+
+
+ALGEBRA = [
+    row(
+        lrjax.warmup,
+        lambda t, steps, init_value: oracle.line(t, init_value, 1.0, steps),
+        numbers={"steps": (4, 1, 6), "init_value": (0.25, 0.0, 0.5)},
+        short={"steps": 0},
+        long=every("steps"),
+        ends=lambda steps, init_value: (init_value if steps else 1.0, steps, 1.0),
+    ),
+    *(
+        row(
+            lrjax.cooldown,
+            expected_cooled,
+            numbers={
+                "value": (1.0, 0.5, 2.0),
+                "steps": (6, 1, 9),
+                "begin": (4, 0, 7),
+                "end_value": (0.125, 0.0, 0.5),
+            },
+            static={"shape": shape},
+            make=cooled,
+            short={"steps": 1, "begin": 0},
+            long=lambda n: {"steps": n // 3, "begin": n // 2},
+        )
+        for shape in ("linear", "sqrt")
+    ),
+    row(
+        lrjax.repeat,
+        expected_repeated,
+        numbers={
+            "steps": (9, 5, 11),
+            "value": (1.0, 0.5, 2.0),
+            "rise": (4, 1, 6),
+            "amount": (0.125, 0.0, 0.25),
+            "low": (0.25, 0.0, 0.5),
+            "high": (0.75, 0.625, 0.875),
+        },
+        make=repeated,
+        short=ones("steps", "rise"),
+        long=lambda n: {"steps": n // 7, "rise": n // 20},
+    ),
+]
+
 TABLE: tuple[Row, ...] = (
     *PLAIN,
     *JOINED,
@@ -883,10 +946,11 @@ TABLE: tuple[Row, ...] = (
     *CYCLES,
     *ONECYCLE,
     *OTHERS,
+    *ALGEBRA,
 )
 
-# Functions whose schedules need no closed form of time, or change another schedule: laws of their own.
-ELSEWHERE = frozenset(function.__name__ for function in ALGEBRA | DRIVEN)
+# Functions whose schedules have no closed form of time: laws of their own.
+ELSEWHERE = frozenset(function.__name__ for function in DRIVEN)
 
 
 def public_schedules() -> set[str]:

@@ -112,9 +112,41 @@ def test_no_jump_where_one_stage_hands_over_to_the_next(hill, levels, a, b, c):
         assert np.max(np.abs(np.diff(near))) <= 3 * (high - low) / min(a, b, c) + 4 * ULP * high
 
 
+MADE = {
+    "line": lambda x, y, n: lrjax.linear_schedule(x, y, n),
+    "hill": lambda x, y, n: lrjax.wsd_schedule(x, n, n, n, y, y),
+    "cosines": lambda x, y, n: lrjax.cosine_restarts_schedule(x, n, 1.0, 0.5, y),
+    "rise": lambda x, y, n: lrjax.warmup(n, x),
+    "number": lambda x, y, n: lrjax.constant_schedule(x),
+    "callable": lambda x, y, n: lambda count: x / (1 + count),
+}
+made = st.tuples(st.sampled_from(sorted(MADE)), levels, spans).map(
+    lambda parts: MADE[parts[0]](*parts[1], parts[2])
+)
+
+
+@fixed
+@given(first=made, second=made, amount=st.floats(0.0, 2.0, width=32), bounds=levels)
+def test_arithmetic_is_that_of_the_values(first, second, amount, bounds):
+    """Of the closed form, and of the pair."""
+    steps = np.unique(np.geomspace(1, 4 * 10**8, STEPS).astype(int)) - 1
+    a, b = (np.asarray(f(np.resize(steps, STEPS)), np.float64)[: len(steps)] for f in (first, second))
+    low, high = bounds
+    one = 1.0 * lrjax.warmup(0)  # so that one operand is a schedule
+    for schedule, want in (
+        (one * first * second, a * b),
+        (one * first + second, a + b),
+        ((one * first).scale(second).offset(amount).clip(low, high), np.clip(a * b + amount, low, high)),
+    ):
+        slack = 4 * ULP * (np.abs(a) * np.maximum(np.abs(b), 1) + np.abs(b) + amount)
+        assert np.all(np.abs(values_at(schedule, steps) - want) <= slack)
+        assert float(schedule.update(schedule.init())[0]) == float(schedule(0))
+
+
 PERIODIC = {
     "cyclic": lambda lo, hi, a, b: (lrjax.cyclic_schedule(lo, hi, a, b), a + b),
     "cyclic_equal": lambda lo, hi, a, b: (lrjax.cyclic_schedule(lo, hi, a), 2 * a),
+    "repeat": lambda lo, hi, a, b: (lrjax.repeat(lrjax.linear_schedule(hi, lo, 2 * a), a), a),
     "restarts": lambda lo, hi, a, b: (lrjax.cosine_restarts_schedule(hi, a, 1.0, 1.0, lo), a),
     "chebyshev": lambda lo, hi, a, b: (lrjax.chebyshev_schedule(1 / hi, 1 / lo, a, "decreasing"), a),
     "fractal": lambda lo, hi, a, b: (
