@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import lrjax
 
@@ -145,13 +146,15 @@ def advance(schedule: lrjax.Schedule, state: Any, signals: Any) -> Any:
     return schedule.update(lrjax.observe(state, signals["value"]), **signals)
 
 
-def run(schedule: lrjax.Schedule, losses: Any = LOSSES) -> jax.Array:
+def run(schedule: lrjax.Schedule, losses: Any = LOSSES) -> np.ndarray:
     """The values of every step, from a Python loop."""
-    stacked, state, values = signals_of(jnp.asarray(losses, jnp.float32)), first_state(schedule), []
+    padded = np.resize(np.asarray(losses, np.float32), max(len(losses), len(LOSSES)))  # mostly one shape
+    stacked = jax.tree.map(np.asarray, signals_of(jnp.asarray(padded)))
+    state, values = first_state(schedule), []
     for i in range(len(losses)):
         value, state = advance(schedule, state, jax.tree.map(lambda x, i=i: x[i], stacked))
-        values.append(value)
-    return jnp.stack(values)
+        values.append(np.asarray(value))
+    return np.stack(values)
 
 
 def scanned(schedule: lrjax.Schedule) -> jax.Array:

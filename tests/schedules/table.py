@@ -965,12 +965,20 @@ def rows(wanted: Callable[[Row], Any] = lambda row: True) -> list[Any]:
 
 
 STEPS = 64  # of one array of steps; always as many, so that a row is compiled once
+
+
+def values_at(schedule: Callable[[Any], Any], steps: Any) -> Any:
+    """In float64, from arrays of always the same length."""
+    parts = np.resize(np.asarray(steps, np.int64), (-(-len(steps) // STEPS), STEPS))
+    return np.concatenate([np.asarray(schedule(part), np.float64) for part in parts])[: len(steps)]
+
+
 LOOP = 14  # steps of the pair, called one by one
 QUICK = {"xla_backend_optimization_level": 0}  # a program runs for less time than it takes to compile
 
 
 class Program:
-    """(steps, changes of the typical numbers) -> the closed form, the pair's values, its states.
+    """(steps, changes of the typical numbers) -> the closed form for each.
 
     One compiled function for all tests of a row: a `vmap` over as many sets of numbers as it takes to
     change each of them in turn, where steps and numbers are tracers.
@@ -984,24 +992,35 @@ class Program:
 
     def __call__(self, steps: Any, changes: Sequence[Mapping[str, float]]) -> Any:
         every = [*changes, *[changes[-1]] * (len(self.sweep) - len(changes))]
-        stacked = {
-            name: jnp.asarray(np.array([c.get(name, values[0]) for c in every], _kind(values)))
-            for name, values in self.row.numbers.items()
-        }
-        result = self.jitted(jnp.asarray(steps, jnp.int32), stacked)
-        return jax.tree.map(lambda x: x[: len(changes)], result)
+        result = self.jitted(jnp.asarray(steps, jnp.int32), stacked(self.row, every))
+        return np.asarray(result)[: len(changes)]
 
     def _run(self, steps: Any, numbers: Any) -> Any:
         self.traces += 1
-        schedule = self.row(**numbers)
+        return self.row(**numbers).at(steps)
+
+
+def looped(row: Row) -> Any:
+    """The pair's values in a compiled loop, for every set of numbers of the row's program."""
+
+    def run(numbers: Any) -> Any:
+        schedule = row(**numbers)
 
         def step(state: Any, _: Any) -> Any:
             value, state = schedule.update(state)
             return state, value
 
-        before = schedule.init()
-        after, values = jax.lax.scan(step, before, length=LOOP)
-        return schedule.at(steps), values, before, after
+        return jax.lax.scan(step, schedule.init(), length=LOOP)[1]
+
+    return np.asarray(jax.jit(jax.vmap(run), compiler_options=QUICK)(stacked(row, program(row).sweep)))
+
+
+def stacked(row: Row, changes: Sequence[Mapping[str, float]]) -> dict[str, jax.Array]:
+    """Sets of numbers as arrays."""
+    return {
+        name: jnp.asarray(np.array([c.get(name, values[0]) for c in changes], _kind(values)))
+        for name, values in row.numbers.items()
+    }
 
 
 def _kind(values: tuple[float, float, float]) -> Any:
@@ -1013,5 +1032,5 @@ program = functools.cache(Program)
 
 @functools.cache
 def swept(row: Row) -> Any:
-    """The row's first steps under every set of numbers: the values, and the pair's."""
+    """The row's first steps under every set of numbers."""
     return program(row)(np.arange(STEPS), program(row).sweep)

@@ -11,7 +11,8 @@ import lrjax
 from lrjax.engine import _program
 from tests.schedules.driven import run
 
-STEPS = np.arange(24)
+STEPS = np.arange(64)
+FEW = STEPS[:24]  # of the pair, one by one
 LINE = lrjax.linear_schedule(1.0, 0.25, transition_steps=12)
 COSINE = lrjax.cosine_decay_schedule(0.5, decay_steps=20)
 CALLABLE = lambda count: 1 / (1 + count)  # noqa: E731
@@ -30,7 +31,7 @@ NUMBERS = [
 def pair(schedule, **signals):
     init, update = schedule
     state, values = init(), []
-    for _ in STEPS:
+    for _ in FEW:
         value, state = update(state, **signals)
         values.append(float(value))
     return np.asarray(values, np.float32)
@@ -49,7 +50,7 @@ def test_arithmetic_of_schedules_is_arithmetic_of_their_values(op, a, b):
     schedule = op(a, b)
     want = op(np.asarray(values(a), np.float32), np.asarray(values(b), np.float32))
     np.testing.assert_allclose(schedule(STEPS), want, rtol=2e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda x: f"{type(x).__module__}.{type(x).__name__}")
@@ -129,7 +130,7 @@ def test_cooldown_is_the_schedule_times_a_falling_factor(shape, fall, end):
     q = np.clip(STEPS - 6, 0, 10) / 10
     want = (1 + np.cos(np.pi * np.minimum(STEPS / 20, 1))) / 4 * (end + (1 - end) * fall(q))
     np.testing.assert_allclose(schedule(STEPS), want, atol=3e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 def test_a_cooldown_begins_at_a_signal_and_needs_it_only_once():
@@ -160,7 +161,7 @@ def test_a_cooldown_is_appended_to_what_metrics_drive():
 def test_repeat_starts_again(steps):
     schedule = lrjax.repeat(LINE, steps)
     np.testing.assert_allclose(schedule(STEPS), LINE(jnp.float32(STEPS % steps)), atol=1e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7])
@@ -194,7 +195,7 @@ def values_of(schedule):
         value, state = schedule.update(state, value=1.0)
         return state, value
 
-    return jax.lax.scan(step, schedule.init(), length=len(STEPS))[1]
+    return jax.lax.scan(step, schedule.init(), length=len(FEW))[1]
 
 
 @pytest.mark.parametrize("make", [nested, driven])
@@ -215,7 +216,7 @@ def test_composition_runs_under_jit_vmap_and_scan_in_one_trace(make):
         schedule = make(peak, steps, factor)
         np.testing.assert_allclose(row, pair(schedule, value=1.0), atol=3e-7)
         if schedule.closed_form is not None:
-            np.testing.assert_allclose(row, schedule(STEPS), atol=3e-7)
+            np.testing.assert_allclose(row, schedule(STEPS)[: len(FEW)], atol=3e-7)
 
 
 def test_combined_states_keep_their_types():

@@ -7,7 +7,7 @@ import lrjax
 from lrjax.plot import preview_schedule, schedule_names
 from lrjax.schedules import schedule_from_text
 
-STEPS = np.arange(0, 1100, 50)
+STEPS = np.arange(0, 3200, 50)
 NAMES = schedule_names()
 READ = {
     "warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)": lrjax.warmup_cosine_decay_schedule(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrjax
-from tests.schedules.table import STEPS
+from tests.schedules.table import STEPS, values_at
 
 ULP = float(np.finfo(np.float32).eps)
 levels = st.tuples(st.floats(2.0**-10, 4.0, width=32), st.floats(2.0**-10, 4.0, width=32)).map(sorted)
@@ -75,12 +75,6 @@ HILLS = {
 }
 
 
-def values_at(schedule, steps):
-    """In float64, from an array of always the same length, so that JAX compiles once."""
-    padded = np.resize(np.asarray(steps, np.int64), STEPS)
-    return np.asarray(schedule(padded), np.float64)[: len(steps)]
-
-
 @pytest.mark.parametrize("hill", HILLS)
 @fixed
 @given(levels=levels, a=spans, b=spans, c=spans)
@@ -130,7 +124,7 @@ made = st.tuples(st.sampled_from(sorted(MADE)), levels, spans).map(
 def test_arithmetic_is_that_of_the_values(first, second, amount, bounds):
     """Of the closed form, and of the pair."""
     steps = np.unique(np.geomspace(1, 4 * 10**8, STEPS).astype(int)) - 1
-    a, b = (np.asarray(f(np.resize(steps, STEPS)), np.float64)[: len(steps)] for f in (first, second))
+    a, b = values_at(first, steps), values_at(second, steps)
     low, high = bounds
     one = 1.0 * lrjax.warmup(0)  # so that one operand is a schedule
     for schedule, want in (
