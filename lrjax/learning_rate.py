@@ -272,7 +272,8 @@ def get_steps(opt_state: OptState) -> dict[str, jax.Array]:
       >>> [int(step) for step in lrjax.get_steps(tx.init(jnp.zeros(2))).values()]
       [0]
     """
-    return {path: leaf.count for path, leaf in _clocks(opt_state)}
+    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
+    return {jax.tree_util.keystr(path) or ".": leaf.count for path, leaf in leaves if _is_clock(leaf)}
 
 
 def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
@@ -307,10 +308,9 @@ def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
             "set_step", "opt_state", "an optimizer state with a schedule that has a step", "none"
         )
 
-    made = [path for path, leaf in _clocks(opt_state) if isinstance(leaf, MultiplicativeScheduleState)]
-    if made:
-        expected = "without a `multiplicative_schedule`, unless it is multiplied by 1.0"
-        raise _check.fail("set_step", "opt_state", expected, f"one at {', '.join(made)}")
+    if any(map(_is_product, jax.tree.leaves(opt_state, is_leaf=_is_product))):
+        expected = "without a `multiplicative_schedule` (its `at` is a schedule whose step can be set)"
+        raise _check.fail("set_step", "opt_state", expected, "one")
 
     def move(state: Any) -> Any:
         return state._replace(count=jnp.broadcast_to(jnp.asarray(step, jnp.int32), jnp.shape(state.count)))
@@ -364,13 +364,12 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
     return jax.tree.map(lambda x: change(x) if _owns_rate(x) else x, opt_state, is_leaf=_owns_rate)
 
 
-def _clocks(opt_state: OptState) -> list[tuple[str, Any]]:
-    leaves = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_is_clock)[0]
-    return [(jax.tree_util.keystr(path) or ".", leaf) for path, leaf in leaves if _is_clock(leaf)]
-
-
 def _is_clock(x: Any) -> bool:
-    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState, MultiplicativeScheduleState))
+    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState)) or _is_product(x)
+
+
+def _is_product(x: Any) -> bool:
+    return isinstance(x, MultiplicativeScheduleState)
 
 
 def _owns_rate(x: Any) -> bool:

@@ -106,7 +106,7 @@ def _signals(signals: Mapping[str, Any] | None, steps: int) -> dict[str, jax.Arr
 
 
 def _values(one: Schedule, looked: np.ndarray, steps: int, received: dict[str, jax.Array]) -> np.ndarray:
-    if one.closed_form is not None:
+    if one.closed_form is not None and not one.running:
         return np.asarray(jax.jit(one.at)(looked))
     if one.takes_params:
         expected = "one that starts without the parameters"

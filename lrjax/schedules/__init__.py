@@ -62,6 +62,7 @@ from lrjax.schedules._schedule import (
     ScheduleState,
     as_schedule,
     as_timed,
+    first_values,
     start,
     unset,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "cosine_restarts_schedule",
     "cyclic_schedule",
     "exponential_decay",
+    "first_values",
     "flat_cosine_schedule",
     "greedy_schedule",
     "hard_restarts_schedule",

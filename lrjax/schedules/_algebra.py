@@ -75,7 +75,6 @@ def warmup(steps: ScalarLike, init_value: ScalarLike = 0.0) -> Schedule:
     """
     _clock.check_steps("warmup", "steps", steps)
     _check.number("warmup", "init_value", init_value)
-
     return warmup_constant_schedule(init_value, 1.0, steps)
 
 
@@ -170,8 +169,11 @@ def repeat(schedule: ScalarOrSchedule, steps: ScalarLike) -> Schedule:
         expected = "a schedule that starts without the parameters"
         raise _check.fail_type("repeat", "schedule", expected, "one whose state has their shape")
 
+    closed = None
     if inner.closed_form is not None:
-        return from_closed_form(lambda count: inner.at(_clock.cycle(count, steps)[1]))
+        closed = from_closed_form(lambda count: inner.at(_clock.cycle(count, steps)[1]))
+        if not inner.running:
+            return closed
 
     def init() -> RepeatState:
         return RepeatState(jnp.zeros((), jnp.int32), inner.init())
@@ -182,4 +184,4 @@ def repeat(schedule: ScalarOrSchedule, steps: ScalarLike) -> Schedule:
         value, inner_state = inner.update(first, **signals)
         return value, RepeatState(_tree.next_count(state.count), inner_state)
 
-    return Schedule(init, update)
+    return Schedule(init, update, None if closed is None else closed.closed_form, running=inner.running)

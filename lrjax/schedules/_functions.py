@@ -66,9 +66,8 @@ def lambda_schedule(value: ScalarLike, function: Callable[[Any], Any]) -> Schedu
 def multiplicative_schedule(value: ScalarLike, function: Callable[[Any], Any]) -> Schedule:
     r"""The last value times a function of the step: $\eta_0 = \eta$, $\eta_t = \eta_{t-1} f(t)$.
 
-    `update` costs one multiplication. `schedule.at(count)` multiplies `count` factors, and so does each
-    update where the schedule is joined or combined with others; where `count` is a tracer it has
-    forward-mode derivatives only.
+    `update` costs one multiplication. `schedule.at(count)` multiplies `count` factors; where `count`
+    is a tracer it has forward-mode derivatives only.
 
     Args:
       value: $\eta$, the value at step 0.
@@ -118,7 +117,7 @@ def multiplicative_schedule(value: ScalarLike, function: Callable[[Any], Any]) -
         last = jnp.where(begun, advance(jnp.maximum(state.count, 1), state.value), state.value)
         return last, MultiplicativeScheduleState(_tree.next_count(state.count), last)
 
-    return Schedule(init, update, at)
+    return Schedule(init, update, at, running=True)
 
 
 def _factor(call: str, function: Any) -> Schedule:

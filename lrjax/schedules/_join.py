@@ -92,7 +92,7 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
             def advance(inner: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
                 part = parts[index]
                 value, advanced = part.update(inner[index], **signals)
-                if part.closed_form is not None:  # by the joint clock, which alone can be set
+                if part.closed_form is not None and not part.running:  # by the joint clock, which is set
                     now, begin = _clock.alike(state.count, starts[index])
                     value = part.at(jnp.maximum(now - begin, 0))
                 value = jnp.asarray(value, jnp.float32)
@@ -105,7 +105,8 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
         return value, JoinSchedulesState(_tree.next_count(state.count), inner)
 
     timed = all(part.closed_form is not None for part in parts)
-    return Schedule(init, update, at if timed else None, any(part.takes_params for part in parts))
+    takes_params, running = any(part.takes_params for part in parts), any(part.running for part in parts)
+    return Schedule(init, update, at if timed else None, takes_params, running)
 
 
 def _run_selected(index: jax.Array, branches: Sequence[Callable[[Any], Any]], operand: Any) -> Any:

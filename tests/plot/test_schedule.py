@@ -34,13 +34,13 @@ def test_a_long_run_is_thinned_out_and_keeps_its_ends():
     assert list(line.get_xdata()[[0, -1]]) == [0, 10**7 - 1]
 
 
-@pytest.mark.parametrize("period", [10, 2500, 10**5])
-def test_cycles_of_a_long_run_are_all_in_its_outline(period):
+def test_cycles_of_a_long_run_are_all_in_its_outline():
     """Steps far apart would show other, slower cycles."""
-    (line,) = lrjax.plot.schedule(lrjax.cyclic_schedule(0.25, 1.0, period // 2), 10**6).lines
-    for part in np.array_split(line.get_ydata(), 9):
-        assert part.min() == 0.25
-        assert part.max() == 1.0
+    waves = {str(period): lrjax.cyclic_schedule(0.25, 1.0, period // 2) for period in (10, 2500, 10**5)}
+    for line in lrjax.plot.schedule(waves, 10**6).lines:
+        for part in np.array_split(line.get_ydata(), 9):
+            assert part.min() == 0.25
+            assert part.max() == 1.0
 
 
 def test_several_are_told_apart_and_named():
@@ -61,6 +61,18 @@ def test_metrics_drive_the_line():
     schedule = 0.5 * lrjax.plateau_schedule(0.5, patience=2)
     (line,) = lrjax.plot.schedule(schedule, 4, signals={"value": [1.0] * 9}).lines
     assert list(line.get_ydata()) == [0.5, 0.5, 0.25, 0.25]
+
+
+def test_what_runs_from_value_to_value_is_drawn_step_by_step():
+    (line,) = lrjax.plot.schedule(lrjax.multiplicative_schedule(1.0, lambda count: 0.5), 4).lines
+    assert list(line.get_ydata()) == [1.0, 0.5, 0.25, 0.125]
+
+
+def test_what_is_shaped_like_the_parameters_is_refused():
+    with pytest.raises(
+        TypeError, match=r"`plot\.schedule\(schedules=\.\.\.\)` must be one that starts without"
+    ):
+        lrjax.plot.schedule(lrjax.hypergradient_schedule(), 4)
 
 
 @pytest.mark.parametrize("size", [(4.5, 3.4), (6.0, 4.2), (9.0, 6.0)])

@@ -234,6 +234,24 @@ def test_timed_schedules_combine_to_one_clock_and_numbers_to_none():
     assert len(jax.tree.leaves((0.5 * plateau + 0.25).init())) == len(jax.tree.leaves(plateau.init()))
 
 
+def test_a_running_product_stays_one_in_whatever_holds_it():
+    """An update costs a multiplication there too, and a look at the schedule no more than its steps."""
+    product = lrjax.multiplicative_schedule(1.0, lambda count: 0.5 + 0.25 / count)
+    for schedule in (
+        0.5 * product,
+        lrjax.warmup(4) * product.clip(0.0, 0.75),
+        lrjax.cooldown(product, 6, begin=3),
+        lrjax.repeat(product, 5),
+        lrjax.join_schedules([1.0, product], [3]),
+    ):
+        assert schedule.running
+        assert "while" not in str(jax.make_jaxpr(schedule.update)(schedule.init()))
+        np.testing.assert_allclose(pair(schedule), [schedule(t) for t in FEW], rtol=1e-6)
+    assert list(lrjax.check_schedule(product, 24)) == ["horizon too short"]
+    rates = jnp.asarray(pair(product))
+    assert lrjax.science.schedule_bound(product, 24) == lrjax.science.schedule_bound(lambda t: rates[t], 24)
+
+
 def test_signals_reach_every_operand():
     both = lrjax.plateau_schedule(0.5, patience=1) * lrjax.plateau_schedule(0.25, patience=2)
     np.testing.assert_array_equal(run(both, [1.0] * 5), np.float32([1, 1 / 2, 1 / 16, 1 / 32, 1 / 256]))

@@ -100,11 +100,11 @@ def test_the_step_of_a_running_product_is_read_and_not_set():
     tx = lrjax.sgd(halved)
     _, state = rates(tx, tx.init(GRADS), 3)
     assert [int(step) for step in get_steps(state).values()] == [3]
-    with pytest.raises(
-        ValueError, match=r"`set_step\(opt_state=\.\.\.\)` must be without a `multiplicative_"
-    ):
-        set_step(state, 1)
-    tx = lrjax.sgd(1.0 * halved)
+    joined = lrjax.sgd(lrjax.join_schedules([1.0, halved], [2]))
+    for held in (state, joined.init(GRADS)):
+        with pytest.raises(ValueError, match=r"`set_step\(opt_state=\.\.\.\)` must be without a `mult"):
+            set_step(held, 1)
+    tx = lrjax.sgd(halved.at)
     assert rates(tx, set_step(tx.init(GRADS), 4), 2)[0] == [0.0625, 0.03125]
 
 
