@@ -120,6 +120,8 @@ ROWS = (
 )
 DRIVEN = {row.function for row in ROWS}
 
+QUICK = {"xla_backend_optimization_level": 0}  # a program runs for less time than it takes to compile
+
 # A loss that falls, rests, jumps and falls again: it makes every rule above act.
 LOSSES = jnp.array(
     [4, 3, 2.25, 2, 1.9, 1.9, 2.0, 1.9, 1.9, 2.0, 2.0, 9.0, 2.0, 1.9, 1.5, 1, 0.5, 0.25, 0.25, 0.25],

@@ -20,7 +20,7 @@ import pytest
 
 import lrjax
 from tests.oracles import schedules as oracle
-from tests.schedules.driven import DRIVEN
+from tests.schedules.driven import DRIVEN, QUICK
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -974,7 +974,6 @@ def values_at(schedule: Callable[[Any], Any], steps: Any) -> Any:
 
 
 LOOP = 14  # steps of the pair, called one by one
-QUICK = {"xla_backend_optimization_level": 0}  # a program runs for less time than it takes to compile
 
 
 class Program:
