@@ -123,7 +123,7 @@ def _too_short(
     moves = np.abs(run) > 1e-6 * peak
     idle = int(shown[moves][-1]) + 1  # from here on the run's rate is next to nothing
     stays = idle if end is None else min(idle, end)
-    if stays > 0.99 * steps or stays == 0:
+    if stays > 0.99 * steps or stays >= steps - 1 or stays == 0:
         return {}
     before, after = values([stays - 1, min(stays + 1, steps - 1)])
     by_jump = abs(before - after) > _JUMP * peak

@@ -964,6 +964,12 @@ def rows(wanted: Callable[[Row], Any] = lambda row: True) -> list[Any]:
     return [pytest.param(row, id=f"{i}-{row}") for i, row in enumerate(TABLE) if wanted(row)]
 
 
+def fast(wanted: Callable[[Row], Any]) -> list[Any]:
+    """All rows; those that are not wanted in the fast tests are marked slow."""
+    marks = {True: (), False: pytest.mark.slow}
+    return [pytest.param(row, id=p.id, marks=marks[bool(wanted(row))]) for p in rows() for row in p.values]
+
+
 STEPS = 64  # of one array of steps; always as many, so that a row is compiled once
 
 

@@ -353,7 +353,7 @@ def test_gradients_at_the_edges_are_finite():
             lrjax.untuned_warmup_schedule(1.0, 0.999 * one, "radam"),
             lrjax.untuned_warmup_schedule(1.0, zero),
         ]
-        return jnp.stack([schedule(np.array([0, 1, 2, 9])) for schedule in schedules])
+        return jnp.stack([schedule(np.resize([0, 1, 2, 9], STEPS)) for schedule in schedules])
 
     value, linear = jax.linearize(values, jnp.float32(1.0))
     gradient, reverse = linear(jnp.float32(1.0)), jax.linear_transpose(linear, jnp.float32(1.0))
