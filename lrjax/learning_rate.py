@@ -16,6 +16,7 @@ from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.schedules import (
     HeldOutState,
     JoinSchedulesState,
+    MultiplicativeScheduleState,
     RepeatState,
     Schedule,
     ScheduleState,
@@ -290,7 +291,8 @@ def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
 
     Raises:
       TypeError: If `step` is not one real number.
-      ValueError: If it is negative or not finite, or the state holds no schedule that has a step.
+      ValueError: If it is negative or not finite, or the state holds no schedule that has a step, or
+        a `multiplicative_schedule`, whose value all steps before have made.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
@@ -305,6 +307,10 @@ def set_step(opt_state: OptState, step: ScalarLike) -> OptState:
         raise _check.fail(
             "set_step", "opt_state", "an optimizer state with a schedule that has a step", "none"
         )
+
+    if any(map(_is_product, jax.tree.leaves(opt_state, is_leaf=_is_product))):
+        expected = "without a `multiplicative_schedule` (its `at` is a schedule whose step can be set)"
+        raise _check.fail("set_step", "opt_state", expected, "one")
 
     def move(state: Any) -> Any:
         return state._replace(count=jnp.broadcast_to(jnp.asarray(step, jnp.int32), jnp.shape(state.count)))
@@ -359,7 +365,11 @@ def _map_rates(call: str, change: Any, opt_state: OptState) -> OptState:
 
 
 def _is_clock(x: Any) -> bool:
-    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState))
+    return isinstance(x, (ScheduleState, JoinSchedulesState, RepeatState)) or _is_product(x)
+
+
+def _is_product(x: Any) -> bool:
+    return isinstance(x, MultiplicativeScheduleState)
 
 
 def _owns_rate(x: Any) -> bool:

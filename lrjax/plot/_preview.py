@@ -15,7 +15,7 @@ from lrjax.plot._schedule import schedule as draw_schedule
 from lrjax.schedules import Schedule, check_schedule, schedule_from_text
 
 _LINES = 11  # of the table
-_NOT_FOR_USERS = ("as_schedule", "schedule_from_text")
+_NOT_FOR_USERS = ("as_schedule", "as_timed", "schedule_from_text")
 
 
 def schedule_names() -> dict[str, Callable[..., Schedule]]:
@@ -65,12 +65,12 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
     lines += [f"{step:>{width}}  {value:.6g}" for step, value in zip(shown, values, strict=True)]
     lines += [f"warning: {name}: {sentence}" for name, sentence in found.items()]
     if out is not None:
-        _write(one, steps, Path(out))
+        _write(one, text.strip(), steps, Path(out))
         lines.append(f"written: {out}")
     return lines
 
 
-def _write(one: Schedule, steps: int, path: Path) -> None:
+def _write(one: Schedule, name: str, steps: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         counts = np.arange(steps, dtype=np.int32)
@@ -80,7 +80,7 @@ def _write(one: Schedule, steps: int, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")  # there may be no screen
-    figure: Any = draw_schedule(one, steps).figure
+    figure: Any = draw_schedule({name: one}, steps).figure
     figure.savefig(path, dpi=150)
 
 

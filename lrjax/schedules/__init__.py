@@ -30,7 +30,7 @@ from lrjax.schedules._inverse import (
     robbins_monro_schedule,
 )
 from lrjax.schedules._join import JoinSchedulesState, join_schedules
-from lrjax.schedules._noise import NoisyScheduleState, noisy_schedule
+from lrjax.schedules._noise import noisy_schedule
 from lrjax.schedules._onecycle import (
     cosine_onecycle_schedule,
     linear_onecycle_schedule,
@@ -61,6 +61,8 @@ from lrjax.schedules._schedule import (
     Schedule,
     ScheduleState,
     as_schedule,
+    as_timed,
+    first_values,
     start,
     unset,
 )
@@ -85,7 +87,6 @@ __all__ = [
     "JoinSchedulesState",
     "L4State",
     "MultiplicativeScheduleState",
-    "NoisyScheduleState",
     "PlateauCooldownState",
     "PlateauState",
     "PolyakState",
@@ -96,6 +97,7 @@ __all__ = [
     "SpikeBackoffState",
     "adaptive_schedule",
     "as_schedule",
+    "as_timed",
     "bottou_schedule",
     "chebyshev_schedule",
     "check_schedule",
@@ -107,6 +109,7 @@ __all__ = [
     "cosine_restarts_schedule",
     "cyclic_schedule",
     "exponential_decay",
+    "first_values",
     "flat_cosine_schedule",
     "greedy_schedule",
     "hard_restarts_schedule",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,21 +9,9 @@ import jax.numpy as jnp
 
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule
-from lrjax.schedules import _clock
+from lrjax.schedules import _arguments, _clock, _shapes
 from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form, start
-
-
-def _root(x: jax.Array) -> jax.Array:
-    """The square root of a number >= 0; at 0, where its slope is infinite, its gradient is 0."""
-    inside = x > 0
-    return jnp.where(inside, jnp.sqrt(jnp.where(inside, x, 1.0)), 0.0)
-
-
-COOLDOWNS = {
-    "linear": lambda done, left: left,
-    "cosine": lambda done, left: jnp.square(jnp.sin(math.pi / 2 * left)),
-    "sqrt": lambda done, left: left / (1 + _root(done)),  # 1 - sqrt(done), without cancellation
-}
+from lrjax.schedules._warmup import warmup_constant_schedule
 
 
 class CooldownState(NamedTuple):
@@ -88,13 +75,7 @@ def warmup(steps: ScalarLike, init_value: ScalarLike = 0.0) -> Schedule:
     """
     _clock.check_steps("warmup", "steps", steps)
     _check.number("warmup", "init_value", init_value)
-
-    def at(count: Any) -> jax.Array:
-        done, left = _clock.progress(count, 0, steps)
-        rising = _clock.scalar(init_value) * left + done
-        return jnp.where(_clock.steps(steps) > 0, rising, 1.0)
-
-    return from_closed_form(at)
+    return warmup_constant_schedule(init_value, 1.0, steps)
 
 
 def cooldown(
@@ -107,8 +88,8 @@ def cooldown(
     r"""Any schedule, brought down at its end: $\eta_t = s_t\, (f_e + (1 - f_e)\, c(q))$.
 
     $q = \min(\max(t - b, 0), C) / C$ is how much of the cooldown is done, and $c$ falls from 1 to 0:
-    $1 - q$ ("linear"), $\tfrac12 (1 + \cos \pi q)$ ("cosine") or $1 - \sqrt q$ ("sqrt"). The
-    schedule itself runs on below the factor.
+    $1 - q$ ("linear"), $\tfrac12 (1 + \cos \pi q)$ ("cosine"), $1 - \sqrt q$ ("sqrt"), $1 - q^2$
+    ("square") or $2^{1 - q} - 1$ ("exponential"). The schedule itself runs on below the factor.
 
     Args:
       schedule: What is brought down: a `Schedule`, a number or a callable of the step.
@@ -116,7 +97,7 @@ def cooldown(
       begin: $b$ in steps, >= 0: where it begins. None for when a signal says so: the first update
         that receives `cooldown=True` (a bool, which may be traced) is the last at full height.
       end_value: $f_e$, the factor after the cooldown.
-      shape: "linear", "cosine" or "sqrt". Static.
+      shape: "linear", "cosine", "sqrt", "square" or "exponential". Static.
 
     Returns:
       A `Schedule`; it has a closed form if `schedule` has and `begin` is given.
@@ -138,14 +119,11 @@ def cooldown(
     inner = as_schedule("cooldown", "schedule", schedule)
     _clock.check_steps("cooldown", "steps", steps, positive=True)
     _check.number("cooldown", "end_value", end_value)
-    if shape not in list(COOLDOWNS):
-        expected = f"one of {', '.join(map(repr, COOLDOWNS))}"
-        raise _check.fail("cooldown", "shape", expected, _check.describe(shape))
+    _arguments.one_of("cooldown", "shape", shape, tuple(_shapes.SHAPES))
 
     def factor(count: Any, first: ScalarLike) -> jax.Array:
-        done, left = _clock.progress(count, first, steps)
-        end, fallen = _clock.scalar(end_value), COOLDOWNS[shape](done, left)
-        return end + (1 - end) * fallen
+        falls = _shapes.between(1.0, end_value, _shapes.falling(shape))
+        return falls(*_clock.progress(count, first, steps))
 
     if begin is not None:
         _clock.check_steps("cooldown", "begin", begin)
@@ -191,21 +169,19 @@ def repeat(schedule: ScalarOrSchedule, steps: ScalarLike) -> Schedule:
         expected = "a schedule that starts without the parameters"
         raise _check.fail_type("repeat", "schedule", expected, "one whose state has their shape")
 
-    def divided(count: Any) -> tuple[jax.Array, jax.Array]:
-        """The round and the step in it."""
-        now, span = _clock.alike(count, steps)
-        return jnp.divmod(now, jnp.where(span > 0, span, 1))
-
+    closed = None
     if inner.closed_form is not None:
-        return from_closed_form(lambda count: inner.at(divided(count)[1]))
+        closed = from_closed_form(lambda count: inner.at(_clock.cycle(count, steps)[1]))
+        if not inner.running:
+            return closed
 
     def init() -> RepeatState:
         return RepeatState(jnp.zeros((), jnp.int32), inner.init())
 
     def update(state: RepeatState, **signals: Any) -> tuple[jax.Array, RepeatState]:
-        begins = divided(state.count)[0] != divided(jnp.maximum(state.count - 1, 0))[0]
+        begins = _clock.cycle(state.count, steps)[0] != _clock.cycle(state.count - 1, steps)[0]
         first = jax.tree.map(lambda new, old: jnp.where(begins, new, old), inner.init(), state.inner_state)
         value, inner_state = inner.update(first, **signals)
         return value, RepeatState(_tree.next_count(state.count), inner_state)
 
-    return Schedule(init, update)
+    return Schedule(init, update, None if closed is None else closed.closed_form, running=inner.running)

@@ -9,22 +9,19 @@ import jax.numpy as jnp
 
 from lrjax import _check
 from lrjax._types import ScalarLike
-from lrjax.schedules import _clock
+from lrjax.schedules import _arguments, _clock
 
 MARGINS: dict[str, Callable[[jax.Array, jax.Array], jax.Array | float]] = {
     "progress": lambda best, initial: jnp.abs(initial - best),
     "rel": lambda best, initial: jnp.abs(best),
     "abs": lambda best, initial: 1.0,
 }
-MODES = ("min", "max")
 
 
 def check(call: str, mode: str, threshold: ScalarLike, threshold_mode: str) -> None:
     """Requires known modes and a threshold that is not negative."""
-    for name, value, known in (("mode", mode, MODES), ("threshold_mode", threshold_mode, list(MARGINS))):
-        if value not in list(known):
-            expected = f"one of {', '.join(map(repr, known))}"
-            raise _check.fail(call, name, expected, _check.describe(value))
+    _arguments.one_of(call, "mode", mode, ("min", "max"))
+    _arguments.one_of(call, "threshold_mode", threshold_mode, tuple(MARGINS))
     _check.number(call, "threshold", threshold, low=0)
 
 

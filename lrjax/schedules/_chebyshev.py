@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lrjax._types import ScalarLike
 from lrjax.schedules import _arguments, _clock
 from lrjax.schedules._schedule import Schedule, from_closed_form
 
 _BITS = 30  # the largest power of 2 in an int32
+_MASKS = (0x55555555, 0x33333333, 0x0F0F0F0F, 0x00FF00FF, 0x0000FFFF)
+_HALVES = tuple(zip((1, 2, 4, 8, 16), map(np.uint32, _MASKS), strict=True))
 
 
 def chebyshev_schedule(
@@ -73,16 +76,16 @@ def chebyshev_schedule(
 def _fractal(count: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where a step stands in the fractal order of a power of 2, and that power.
 
-    The order of 2 n is that of n with each j followed by its mirror image 2 n - 1 - j. So the bits
-    of the step, from the highest down, each keep the place or reflect it.
+    The order of 2 n is that of n with each j followed by its mirror image 2 n - 1 - j, which has every
+    bit the other way. So bit i of the place, from the highest down, is the parity of the step's bits
+    up to i.
     """
-    now = jnp.maximum(count.astype(jnp.int32), 0)
     whole = jnp.clip(jnp.ceil(total), 1, 2**_BITS).astype(jnp.int32)
-    size = 1 << (32 - jax.lax.clz(whole - 1))
-
-    def keep_or_reflect(i: Any, place: jax.Array) -> jax.Array:
-        bit = _BITS - 1 - i
-        reflects = ((1 << bit) < size) & ((now >> bit) & 1 == 1)
-        return jnp.where(reflects, (size >> bit) - 1 - place, place)
-
-    return jax.lax.fori_loop(0, _BITS, keep_or_reflect, jnp.zeros_like(now)), size
+    width = 32 - jax.lax.clz(whole - 1)
+    bits = jnp.maximum(count.astype(jnp.int32), 0).astype(jnp.uint32)
+    for shift in (1, 2, 4, 8, 16):  # the parities of all bits below
+        bits ^= bits << shift
+    for shift, mask in _HALVES:  # from the last bit to the first
+        bits = ((bits >> shift) & mask) | ((bits & mask) << shift)
+    place = (bits >> 1) >> (31 - width).astype(jnp.uint32)  # in two: a shift by 32 is not defined
+    return place.astype(jnp.int32), 1 << width

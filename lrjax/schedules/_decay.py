@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from lrjax import _check
 from lrjax._types import ScalarLike
-from lrjax.schedules import _clock, _shapes
+from lrjax.schedules import _arguments, _clock, _shapes
 from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form
 
 
@@ -34,7 +34,7 @@ def constant_schedule(value: ScalarLike) -> Schedule:
       >>> round(float(lrjax.constant_schedule(0.1)(1000)), 6)
       0.1
     """
-    _check.number("constant_schedule", "value", value)
+    _arguments.finite("constant_schedule", value=value)
     return as_schedule("constant_schedule", "value", value)
 
 
@@ -67,10 +67,9 @@ def linear_schedule(
       >>> float(schedule(0)), float(schedule(5)), float(schedule(99))
       (1.0, 0.75, 0.5)
     """
-    _check.number("linear_schedule", "init_value", init_value)
-    _check.number("linear_schedule", "end_value", end_value)
-    _clock.check_steps("linear_schedule", "transition_steps", transition_steps)
-    _clock.check_steps("linear_schedule", "transition_begin", transition_begin)
+    call = "linear_schedule"
+    _arguments.finite(call, init_value=init_value, end_value=end_value)
+    _arguments.nonnegative(call, transition_steps=transition_steps, transition_begin=transition_begin)
 
     def at(count: Any) -> jax.Array:
         done, left = _clock.progress(count, transition_begin, transition_steps)
@@ -113,21 +112,15 @@ def cosine_decay_schedule(
       >>> round(float(schedule(5)), 6), float(schedule(10))
       (0.5, 0.0)
     """
-    _check.number("cosine_decay_schedule", "init_value", init_value)
-    _clock.check_steps("cosine_decay_schedule", "decay_steps", decay_steps, positive=True)
-    _check.number("cosine_decay_schedule", "alpha", alpha)
-    _check.number("cosine_decay_schedule", "exponent", exponent, low=0, open_low=True)
+    call = "cosine_decay_schedule"
+    _arguments.finite(call, init_value=init_value, alpha=alpha)
+    _arguments.positive(call, decay_steps=decay_steps, exponent=exponent)
+    factor = _shapes.between(1.0, alpha, _shapes.to_the_power(_shapes.cosine, exponent))
 
     def at(count: Any) -> jax.Array:
-        first, floor = _clock.scalar(init_value), _clock.scalar(alpha)
-        return first * ((1 - floor) * cosine_factor(count, 0, decay_steps, exponent) + floor)
+        return _clock.scalar(init_value) * factor(*_clock.progress(count, 0, decay_steps))
 
     return from_closed_form(at)
-
-
-def cosine_factor(count: Any, begin: ScalarLike, total: ScalarLike, exponent: ScalarLike) -> jax.Array:
-    """Half a cosine from 1 to 0 over `total` steps from `begin`, to the power `exponent`."""
-    return _shapes.raised(_shapes.cosine(*_clock.progress(count, begin, total)), exponent)
 
 
 def exponential_decay(
@@ -166,13 +159,13 @@ def exponential_decay(
       (0.5, 0.25)
     """
     call = "exponential_decay"
-    _check.number(call, "init_value", init_value)
-    _clock.check_steps(call, "transition_steps", transition_steps)
-    _check.number(call, "decay_rate", decay_rate, low=0)
-    _clock.check_steps(call, "transition_begin", transition_begin)
+    _arguments.finite(call, init_value=init_value)
+    _arguments.nonnegative(
+        call, transition_steps=transition_steps, decay_rate=decay_rate, transition_begin=transition_begin
+    )
     _check.boolean(call, "staircase", staircase)
     if end_value is not None:
-        _check.number(call, "end_value", end_value)
+        _arguments.finite(call, end_value=end_value)
 
     def at(count: Any) -> jax.Array:
         now, begin, span = _clock.alike(count, transition_begin, transition_steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lrjax.schedules._schedule import Schedule, as_schedule
@@ -87,9 +87,18 @@ def _value(node: ast.AST, names: Mapping[str, Callable[..., Schedule]]) -> Any:
 def _named(name: str, names: Mapping[str, Callable[..., Schedule]]) -> Callable[..., Schedule]:
     if name in names:
         return names[name]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(names))}"
+    close = _alike(name, names)
+    hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(sorted(names))}"
     raise ValueError(f"{name!r} is not the name of a schedule{hint}")
+
+
+def _alike(name: str, names: Iterable[str]) -> list[str]:
+    """The names that share its words; if there are none, those that are spelled much alike."""
+    words = set(name.split("_")) - {"schedule", "schedules", "decay"}
+    sharing = [known for known in names if words and words <= set(known.split("_"))]
+    if sharing:
+        return difflib.get_close_matches(name, sharing, n=3, cutoff=0)
+    return difflib.get_close_matches(name, names, n=3)
 
 
 def _keyword(keyword: ast.keyword) -> str:

@@ -117,7 +117,7 @@ def multiplicative_schedule(value: ScalarLike, function: Callable[[Any], Any]) -
         last = jnp.where(begun, advance(jnp.maximum(state.count, 1), state.value), state.value)
         return last, MultiplicativeScheduleState(_tree.next_count(state.count), last)
 
-    return Schedule(init, update, at)
+    return Schedule(init, update, at, running=True)
 
 
 def _factor(call: str, function: Any) -> Schedule:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from jax.core import Tracer
 
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule
-from lrjax.schedules import _clock
+from lrjax.schedules import _arguments, _clock
 from lrjax.schedules._schedule import Schedule, as_schedule, start
 
 
@@ -93,7 +92,7 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
             def advance(inner: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
                 part = parts[index]
                 value, advanced = part.update(inner[index], **signals)
-                if part.closed_form is not None:  # by the joint clock, which alone can be set
+                if part.closed_form is not None and not part.running:  # by the joint clock, which is set
                     now, begin = _clock.alike(state.count, starts[index])
                     value = part.at(jnp.maximum(now - begin, 0))
                 value = jnp.asarray(value, jnp.float32)
@@ -106,7 +105,8 @@ def join_schedules(schedules: Sequence[ScalarOrSchedule], boundaries: Sequence[S
         return value, JoinSchedulesState(_tree.next_count(state.count), inner)
 
     timed = all(part.closed_form is not None for part in parts)
-    return Schedule(init, update, at if timed else None, any(part.takes_params for part in parts))
+    takes_params, running = any(part.takes_params for part in parts), any(part.running for part in parts)
+    return Schedule(init, update, at if timed else None, takes_params, running)
 
 
 def _run_selected(index: jax.Array, branches: Sequence[Callable[[Any], Any]], operand: Any) -> Any:
@@ -125,6 +125,4 @@ def _check_boundaries(parts: Sequence[Schedule], boundaries: Sequence[ScalarLike
         raise _check.fail(call, "boundaries", expected, f"{len(boundaries)} of them")
     for i, boundary in enumerate(boundaries):
         _clock.check_steps(call, f"boundaries[{i}]", boundary)
-    known = [b for b in map(_check.known, boundaries) if b is not None]
-    if any(later < earlier for earlier, later in itertools.pairwise(known)):
-        raise _check.fail(call, "boundaries", "in increasing order", [f"{b:g}" for b in known])
+    _arguments.ordered(call, "boundaries", boundaries)

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from lrjax import _check, _tree
+from lrjax import _check
 from lrjax._types import ScalarLike, ScalarOrSchedule
 from lrjax.schedules import _arguments, _clock
-from lrjax.schedules._schedule import Schedule, as_schedule
-
-
-class NoisyScheduleState(NamedTuple):
-    """The state of a schedule with noise on it.
-
-    Attributes:
-      count: int32 scalar, the number of values already given out.
-      inner_state: The state of the schedule without the noise.
-
-    Example:
-      >>> import jax
-      >>> import lrjax
-      >>> schedule = lrjax.noisy_schedule(0.1, jax.random.key(0))
-      >>> int(schedule.init().count)
-      0
-    """
-
-    count: jax.Array
-    inner_state: Any
+from lrjax.schedules._schedule import Schedule, as_schedule, from_closed_form
 
 
 def noisy_schedule(
@@ -97,22 +78,13 @@ def noisy_schedule(
         if end is not None:
             now, stop = _clock.alike(count, end)
             noisy &= now < stop
-        return _clock.settled(1 + jnp.where(noisy, noise, 0.0))
+        return 1 + jnp.where(noisy, noise, 0.0)
 
-    def at(count: Any) -> jax.Array:
+    def factor(count: Any) -> jax.Array:
         counts = _clock.steps(count)
-        factors = jax.vmap(factor_at)(counts.ravel()).reshape(counts.shape)
-        return _clock.settled(inner.at(count) * factors)
+        return jax.vmap(factor_at)(counts.ravel()).reshape(counts.shape)
 
-    def init() -> NoisyScheduleState:
-        return NoisyScheduleState(jnp.zeros((), jnp.int32), inner.init())
-
-    def update(state: NoisyScheduleState, **signals: Any) -> tuple[jax.Array, NoisyScheduleState]:
-        value, after = inner.update(state.inner_state, **signals)
-        value = _clock.settled(jnp.asarray(value, jnp.float32) * factor_at(state.count))
-        return value, NoisyScheduleState(_tree.next_count(state.count), after)
-
-    return Schedule(init, update, at if inner.closed_form is not None else None)
+    return inner * from_closed_form(factor)
 
 
 def _checked_key(call: str, key: Any) -> jax.Array:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lrjax import _check, _tree
 from lrjax._types import Params, ScalarLike, ScalarOrSchedule
@@ -68,6 +69,8 @@ class Schedule:
       closed_form: The value as a function of the step, or None if it depends on more than time.
       takes_params: Whether `init` needs the parameters, `init(params)`, because the state has
         their shape.
+      running: Whether each value is made from the one before, so that `update` is cheap and
+        `closed_form` takes as many operations as there are steps.
 
     Example:
       >>> import lrjax
@@ -83,6 +86,7 @@ class Schedule:
     update: Callable[..., tuple[jax.Array, Any]]
     closed_form: Callable[[Any], jax.Array] | None = None
     takes_params: bool = False
+    running: bool = False
 
     __array_ufunc__ = None  # NumPy's scalars leave the arithmetic to the schedule
 
@@ -193,8 +197,12 @@ def from_closed_form(closed_form: Callable[[Any], Any]) -> Schedule:
 
 def combined(function: Callable[..., Any], *parts: Schedule) -> Schedule:
     """The schedule whose value is a function of the values that several have at the same step."""
+    closed = None
     if all(part.closed_form is not None for part in parts):
-        return from_closed_form(lambda count: function(*(part.at(count) for part in parts)))
+        closed = from_closed_form(lambda count: function(*(part.at(count) for part in parts)))
+    running = any(part.running for part in parts)
+    if closed is not None and not running:
+        return closed
 
     def init(params: Params | None = None) -> CombinedScheduleState:
         return CombinedScheduleState(tuple(start(part, params) for part in parts))
@@ -205,12 +213,25 @@ def combined(function: Callable[..., Any], *parts: Schedule) -> Schedule:
         value = function(*(_clock.scalar(value) for value in values))
         return value, CombinedScheduleState(inner)
 
-    return Schedule(init, update, takes_params=any(part.takes_params for part in parts))
+    at = None if closed is None else closed.closed_form
+    return Schedule(init, update, at, any(part.takes_params for part in parts), running)
 
 
 def start(schedule: Schedule, params: Params | None) -> Any:
     """The schedule's first state; the parameters are for those that ask for them."""
     return schedule.init(params) if schedule.takes_params else schedule.init()
+
+
+def first_values(schedule: Schedule, steps: int) -> np.ndarray:
+    """The values of the first steps of a schedule that depends on time alone, as float64."""
+    if not schedule.running:
+        return np.asarray(jax.jit(schedule.at)(np.arange(steps, dtype=np.int32)), np.float64)
+
+    def step(state: Any, _: None) -> tuple[Any, jax.Array]:
+        value, state = schedule.update(state)
+        return state, value
+
+    return np.asarray(jax.lax.scan(step, schedule.init(), length=steps)[1], np.float64)
 
 
 def unset() -> float:
@@ -245,6 +266,25 @@ def as_schedule(call: str, argument: str, value: ScalarOrSchedule | Schedule) ->
         return from_closed_form(lambda count: _scalar(call, argument, count, value(count)))
     _check.number(call, argument, value)
     return from_closed_form(lambda count: jnp.full(jnp.shape(count), value, jnp.float32))
+
+
+def as_timed(call: str, argument: str, value: ScalarOrSchedule | Schedule) -> Schedule:
+    """The same, of what depends on time alone.
+
+    Args:
+      call: The public function the user called, for the error message.
+      argument: The argument's name there.
+      value: What was passed.
+
+    Raises:
+      TypeError: If `value` is none of these, or a schedule that metrics drive.
+      ValueError: If it is a number that is not finite.
+    """
+    schedule = as_schedule(call, argument, value)
+    if schedule.closed_form is None:
+        expected = "one that depends on time alone"
+        raise _check.fail_type(call, argument, expected, "one that is driven by metrics")
+    return schedule
 
 
 def _scalar(call: str, argument: str, count: Any, value: Any) -> jax.Array:

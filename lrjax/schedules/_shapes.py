@@ -99,6 +99,11 @@ def rising(shape: str) -> Shape:
     return lambda done, left: SHAPES[shape](left, done)
 
 
+def to_the_power(shape: Shape, exponent: ScalarLike) -> Shape:
+    """The curve raised to a power > 0."""
+    return lambda done, left: raised(shape(done, left), exponent)
+
+
 def between(first: Any, last: Any, shape: Shape) -> Shape:
     """The values between a first one, where the shape is 1, and a last one, where it is 0."""
     return lambda done, left: mix(first, last, shape(done, left))

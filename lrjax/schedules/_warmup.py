@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check
 from lrjax._types import ScalarLike
 from lrjax.schedules import _arguments, _clock, _shapes
-from lrjax.schedules._decay import cosine_factor, exponential_decay
+from lrjax.schedules._decay import exponential_decay
 from lrjax.schedules._schedule import Schedule, from_closed_form
 
 
@@ -150,18 +150,8 @@ def warmup_polynomial_decay_schedule(
     _arguments.nonnegative(call, warmup_steps=warmup_steps)
     _arguments.positive(call, decay_steps=decay_steps, power=power)
     _arguments.beyond(call, "decay_steps", decay_steps, "warmup_steps", warmup_steps)
-
-    def at(count: Any) -> jax.Array:
-        now, warmup, horizon = _clock.alike(count, warmup_steps, decay_steps)
-
-        def falling(done: jax.Array, left: jax.Array) -> jax.Array:
-            del done
-            return _shapes.mix(peak_value, end_value, _shapes.raised(left, power))
-
-        stages = [_rise(init_value, peak_value, warmup), (horizon - warmup, falling)]
-        return _shapes.staged(now, stages, end_value)
-
-    return from_closed_form(at)
+    falling = _shapes.to_the_power(_shapes.linear, power)
+    return _rise_and_fall(init_value, peak_value, warmup_steps, decay_steps, end_value, falling)
 
 
 def warmup_exponential_decay_schedule(
@@ -228,10 +218,6 @@ def warmup_exponential_decay_schedule(
     return from_closed_form(at)
 
 
-def _rise(first: ScalarLike, peak: ScalarLike, steps: ScalarLike) -> _shapes.Stage:
-    return steps, lambda done, left: _clock.scalar(first) * left + _clock.scalar(peak) * done
-
-
 def warmup_cosine_decay_schedule(
     init_value: ScalarLike,
     peak_value: ScalarLike,
@@ -273,22 +259,31 @@ def warmup_cosine_decay_schedule(
       [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     call = "warmup_cosine_decay_schedule"
-    _check.number(call, "init_value", init_value)
-    _check.number(call, "peak_value", peak_value)
-    _clock.check_steps(call, "warmup_steps", warmup_steps)
-    _clock.check_steps(call, "decay_steps", decay_steps, positive=True)
-    _check.number(call, "end_value", end_value)
-    _check.number(call, "exponent", exponent, low=0, open_low=True)
-    warmup, decay = _check.known(warmup_steps), _check.known(decay_steps)
-    if warmup is not None and decay is not None and warmup >= decay:
-        expected = f"greater than warmup_steps={warmup:g} (it counts them in)"
-        raise _check.fail(call, "decay_steps", expected, f"{decay:g}")
+    _arguments.finite(call, init_value=init_value, peak_value=peak_value, end_value=end_value)
+    _arguments.nonnegative(call, warmup_steps=warmup_steps)
+    _arguments.positive(call, decay_steps=decay_steps, exponent=exponent)
+    _arguments.beyond(call, "decay_steps", decay_steps, "warmup_steps", warmup_steps)
+    falling = _shapes.to_the_power(_shapes.cosine, exponent)
+    return _rise_and_fall(init_value, peak_value, warmup_steps, decay_steps, end_value, falling)
+
+
+def _rise(first: ScalarLike, peak: ScalarLike, steps: ScalarLike) -> _shapes.Stage:
+    return steps, _shapes.between(peak, first, _shapes.rising("linear"))
+
+
+def _rise_and_fall(
+    first: ScalarLike,
+    peak: ScalarLike,
+    warmup_steps: ScalarLike,
+    decay_steps: ScalarLike,
+    last: ScalarLike,
+    falling: _shapes.Shape,
+) -> Schedule:
+    """A line up to the peak, then a shape down to the last value, which is there at `decay_steps`."""
 
     def at(count: Any) -> jax.Array:
-        first, peak, end = (_clock.scalar(x) for x in (init_value, peak_value, end_value))
-        done, left = _clock.progress(count, 0, warmup_steps)
         now, warmup, horizon = _clock.alike(count, warmup_steps, decay_steps)
-        factor = cosine_factor(now, warmup, horizon - warmup, exponent)
-        return jnp.where(now < warmup, first * left + peak * done, end + (peak - end) * factor)
+        stages = [_rise(first, peak, warmup), (horizon - warmup, _shapes.between(peak, last, falling))]
+        return _shapes.staged(now, stages, last)
 
     return from_closed_form(at)

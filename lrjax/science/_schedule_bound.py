@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from lrjax import _check
 from lrjax._types import ScalarOrSchedule
-from lrjax.schedules import as_schedule
+from lrjax.schedules import as_timed, first_values
 
 
 class ScheduleBound(NamedTuple):
@@ -78,13 +77,10 @@ def schedule_bound(
       ['linear', 'cosine', 'constant']
     """
     call = "science.schedule_bound"
-    one = as_schedule(call, "schedule", schedule)
+    one = as_timed(call, "schedule", schedule)
     steps = _check.integer(call, "steps", steps, low=1)
     _check.number(call, "distance", distance, low=0, open_low=True)
-    if one.closed_form is None:
-        expected = "one that depends on time alone"
-        raise _check.fail_type(call, "schedule", expected, "one that is driven by metrics")
-    s = np.asarray(jax.jit(one.at)(np.arange(steps, dtype=np.int32)), np.float64)
+    s = first_values(one, steps)
     if not np.isfinite(s).all() or np.any(s < 0) or not np.any(s > 0):
         expected = "finite, not negative, and not 0 at every step"
         raise _check.fail(call, "schedule", expected, f"values from {s.min():g} to {s.max():g}")

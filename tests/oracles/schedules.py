@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 
-def over(steps, function, *values, **numbers):
+def over(steps, function, /, *values, **numbers):
     """The values at an array of steps, in float64."""
     return np.array([function(int(t), *values, **numbers) for t in np.ravel(steps)], np.float64)
 

@@ -30,8 +30,17 @@ def test_the_line_is_the_schedule_s_values():
 
 def test_a_long_run_is_thinned_out_and_keeps_its_ends():
     (line,) = lrjax.plot.schedule(lrjax.cosine_decay_schedule(0.1, 10**7), 10**7).lines
-    assert len(line.get_xdata()) == 4000
+    assert 1000 < len(line.get_xdata()) <= 4000
     assert list(line.get_xdata()[[0, -1]]) == [0, 10**7 - 1]
+
+
+def test_cycles_of_a_long_run_are_all_in_its_outline():
+    """Steps far apart would show other, slower cycles."""
+    waves = {str(period): lrjax.cyclic_schedule(0.25, 1.0, period // 2) for period in (10, 2500, 10**5)}
+    for line in lrjax.plot.schedule(waves, 10**6).lines:
+        for part in np.array_split(line.get_ydata(), 9):
+            assert part.min() == 0.25
+            assert part.max() == 1.0
 
 
 def test_several_are_told_apart_and_named():
@@ -44,7 +53,7 @@ def test_several_are_told_apart_and_named():
 
 def test_the_title_says_what_is_amiss():
     ax = lrjax.plot.schedule(lrjax.warmup_cosine_decay_schedule(0.0, 1e-3, 10, 100), 60)
-    assert ax.get_legend().get_title().get_text() == "zero first rate; horizon too long"
+    assert ax.get_legend().get_title().get_text() == "warning: zero first rate; horizon too long"
     assert lrjax.plot.schedule(COSINE, 100).get_legend() is None
 
 
@@ -52,6 +61,18 @@ def test_metrics_drive_the_line():
     schedule = 0.5 * lrjax.plateau_schedule(0.5, patience=2)
     (line,) = lrjax.plot.schedule(schedule, 4, signals={"value": [1.0] * 9}).lines
     assert list(line.get_ydata()) == [0.5, 0.5, 0.25, 0.25]
+
+
+def test_what_runs_from_value_to_value_is_drawn_step_by_step():
+    (line,) = lrjax.plot.schedule(lrjax.multiplicative_schedule(1.0, lambda count: 0.5), 4).lines
+    assert list(line.get_ydata()) == [1.0, 0.5, 0.25, 0.125]
+
+
+def test_what_is_shaped_like_the_parameters_is_refused():
+    with pytest.raises(
+        TypeError, match=r"`plot\.schedule\(schedules=\.\.\.\)` must be one that starts without"
+    ):
+        lrjax.plot.schedule(lrjax.hypergradient_schedule(), 4)
 
 
 @pytest.mark.parametrize("size", [(4.5, 3.4), (6.0, 4.2), (9.0, 6.0)])

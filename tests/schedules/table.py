@@ -20,7 +20,7 @@ import pytest
 
 import lrjax
 from tests.oracles import schedules as oracle
-from tests.schedules.driven import ALGEBRA, DRIVEN
+from tests.schedules.driven import DRIVEN, QUICK
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Row:
     def __call__(self, **numbers: Any) -> lrjax.Schedule:
         return (self.make or self.function)(**(self.typical | numbers), **self.static)
 
-    def expected(self, steps: Any, **numbers: Any) -> Any:
+    def expected(self, steps: Any, /, **numbers: Any) -> Any:
         return oracle.over(steps, self.oracle, **(self.typical | numbers), **self.static)
 
     def __str__(self) -> str:
@@ -872,6 +872,69 @@ OTHERS = [
     ),
 ]
 
+# What makes a schedule of another.
+
+
+def cooled(value, steps, begin, end_value, shape):
+    return lrjax.cooldown(lrjax.linear_schedule(value, 0.5 * value, 20), steps, begin, end_value, shape)
+
+
+def expected_cooled(t, value, steps, begin, end_value, shape):
+    factor = oracle.wsd(t, 1.0, 0, begin, steps, end_value=end_value, decay=shape)
+    return oracle.line(t, value, 0.5 * value, 20) * factor
+
+
+def repeated(steps, value, rise, amount, low, high):
+    return lrjax.repeat((lrjax.warmup(rise) * value).offset(amount).clip(low, high), steps)
+
+
+def expected_repeated(t, steps, value, rise, amount, low, high):
+    return min(max(oracle.line(t % steps, 0.0, value, rise) + amount, low), high)
+
+
+ALGEBRA = [
+    row(
+        lrjax.warmup,
+        lambda t, steps, init_value: oracle.line(t, init_value, 1.0, steps),
+        numbers={"steps": (4, 1, 6), "init_value": (0.25, 0.0, 0.5)},
+        short={"steps": 0},
+        long=every("steps"),
+        ends=lambda steps, init_value: (init_value if steps else 1.0, steps, 1.0),
+    ),
+    *(
+        row(
+            lrjax.cooldown,
+            expected_cooled,
+            numbers={
+                "value": (1.0, 0.5, 2.0),
+                "steps": (6, 1, 9),
+                "begin": (4, 0, 7),
+                "end_value": (0.125, 0.0, 0.5),
+            },
+            static={"shape": shape},
+            make=cooled,
+            short={"steps": 1, "begin": 0},
+            long=lambda n: {"steps": n // 3, "begin": n // 2},
+        )
+        for shape in ("linear", "sqrt")
+    ),
+    row(
+        lrjax.repeat,
+        expected_repeated,
+        numbers={
+            "steps": (9, 5, 11),
+            "value": (1.0, 0.5, 2.0),
+            "rise": (4, 1, 6),
+            "amount": (0.125, 0.0, 0.25),
+            "low": (0.25, 0.0, 0.5),
+            "high": (0.75, 0.625, 0.875),
+        },
+        make=repeated,
+        short=ones("steps", "rise"),
+        long=lambda n: {"steps": n // 7, "rise": n // 20},
+    ),
+]
+
 TABLE: tuple[Row, ...] = (
     *PLAIN,
     *JOINED,
@@ -883,10 +946,11 @@ TABLE: tuple[Row, ...] = (
     *CYCLES,
     *ONECYCLE,
     *OTHERS,
+    *ALGEBRA,
 )
 
-# Functions whose schedules need no closed form of time, or change another schedule: laws of their own.
-ELSEWHERE = frozenset(function.__name__ for function in ALGEBRA | DRIVEN)
+# Functions whose schedules have no closed form of time: laws of their own.
+ELSEWHERE = frozenset(function.__name__ for function in DRIVEN)
 
 
 def public_schedules() -> set[str]:
@@ -900,13 +964,26 @@ def rows(wanted: Callable[[Row], Any] = lambda row: True) -> list[Any]:
     return [pytest.param(row, id=f"{i}-{row}") for i, row in enumerate(TABLE) if wanted(row)]
 
 
+def fast(wanted: Callable[[Row], Any]) -> list[Any]:
+    """All rows; those that are not wanted in the fast tests are marked slow."""
+    marks = {True: (), False: pytest.mark.slow}
+    return [pytest.param(row, id=p.id, marks=marks[bool(wanted(row))]) for p in rows() for row in p.values]
+
+
 STEPS = 64  # of one array of steps; always as many, so that a row is compiled once
+
+
+def values_at(schedule: Callable[[Any], Any], steps: Any) -> Any:
+    """In float64, from arrays of always the same length."""
+    parts = np.resize(np.asarray(steps, np.int64), (-(-len(steps) // STEPS), STEPS))
+    return np.concatenate([np.asarray(schedule(part), np.float64) for part in parts])[: len(steps)]
+
+
 LOOP = 14  # steps of the pair, called one by one
-QUICK = {"xla_backend_optimization_level": 0}  # a program runs for less time than it takes to compile
 
 
 class Program:
-    """(steps, changes of the typical numbers) -> the closed form, the pair's values, its states.
+    """(steps, changes of the typical numbers) -> the closed form for each.
 
     One compiled function for all tests of a row: a `vmap` over as many sets of numbers as it takes to
     change each of them in turn, where steps and numbers are tracers.
@@ -920,24 +997,35 @@ class Program:
 
     def __call__(self, steps: Any, changes: Sequence[Mapping[str, float]]) -> Any:
         every = [*changes, *[changes[-1]] * (len(self.sweep) - len(changes))]
-        stacked = {
-            name: jnp.asarray(np.array([c.get(name, values[0]) for c in every], _kind(values)))
-            for name, values in self.row.numbers.items()
-        }
-        result = self.jitted(jnp.asarray(steps, jnp.int32), stacked)
-        return jax.tree.map(lambda x: x[: len(changes)], result)
+        result = self.jitted(jnp.asarray(steps, jnp.int32), stacked(self.row, every))
+        return np.asarray(result)[: len(changes)]
 
     def _run(self, steps: Any, numbers: Any) -> Any:
         self.traces += 1
-        schedule = self.row(**numbers)
+        return self.row(**numbers).at(steps)
+
+
+def looped(row: Row) -> Any:
+    """The pair's values in a compiled loop, for every set of numbers of the row's program."""
+
+    def run(numbers: Any) -> Any:
+        schedule = row(**numbers)
 
         def step(state: Any, _: Any) -> Any:
             value, state = schedule.update(state)
             return state, value
 
-        before = schedule.init()
-        after, values = jax.lax.scan(step, before, length=LOOP)
-        return schedule.at(steps), values, before, after
+        return jax.lax.scan(step, schedule.init(), length=LOOP)[1]
+
+    return np.asarray(jax.jit(jax.vmap(run), compiler_options=QUICK)(stacked(row, program(row).sweep)))
+
+
+def stacked(row: Row, changes: Sequence[Mapping[str, float]]) -> dict[str, jax.Array]:
+    """Sets of numbers as arrays."""
+    return {
+        name: jnp.asarray(np.array([c.get(name, values[0]) for c in changes], _kind(values)))
+        for name, values in row.numbers.items()
+    }
 
 
 def _kind(values: tuple[float, float, float]) -> Any:
@@ -949,5 +1037,5 @@ program = functools.cache(Program)
 
 @functools.cache
 def swept(row: Row) -> Any:
-    """The row's first steps under every set of numbers: the values, and the pair's."""
+    """The row's first steps under every set of numbers."""
     return program(row)(np.arange(STEPS), program(row).sweep)

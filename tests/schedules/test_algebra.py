@@ -11,7 +11,8 @@ import lrjax
 from lrjax.engine import _program
 from tests.schedules.driven import run
 
-STEPS = np.arange(24)
+STEPS = np.arange(64)
+FEW = STEPS[:24]  # of the pair, one by one
 LINE = lrjax.linear_schedule(1.0, 0.25, transition_steps=12)
 COSINE = lrjax.cosine_decay_schedule(0.5, decay_steps=20)
 CALLABLE = lambda count: 1 / (1 + count)  # noqa: E731
@@ -30,7 +31,7 @@ NUMBERS = [
 def pair(schedule, **signals):
     init, update = schedule
     state, values = init(), []
-    for _ in STEPS:
+    for _ in FEW:
         value, state = update(state, **signals)
         values.append(float(value))
     return np.asarray(values, np.float32)
@@ -49,7 +50,7 @@ def test_arithmetic_of_schedules_is_arithmetic_of_their_values(op, a, b):
     schedule = op(a, b)
     want = op(np.asarray(values(a), np.float32), np.asarray(values(b), np.float32))
     np.testing.assert_allclose(schedule(STEPS), want, rtol=2e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda x: f"{type(x).__module__}.{type(x).__name__}")
@@ -103,7 +104,7 @@ def test_other_things_are_refused(other):
         (lambda: lrjax.cooldown(LINE, 5, begin=-2), r"`cooldown\(begin=\.\.\.\)` must be one number >= 0"),
         (
             lambda: lrjax.cooldown(LINE, 5, shape="steep"),
-            r"`cooldown\(shape=\.\.\.\)` must be one of 'linear'",
+            r'`cooldown\(shape=\.\.\.\)` must be "linear" or ',
         ),
         (lambda: lrjax.repeat(LINE, 0), r"`repeat\(steps=\.\.\.\)` must be one number > 0, got 0"),
     ],
@@ -113,18 +114,14 @@ def test_bad_numbers_are_refused_by_name(attempt, message):
         attempt()
 
 
-def test_warmup_rises_to_one_and_stays():
-    np.testing.assert_array_equal(lrjax.warmup(8)(STEPS), np.minimum(STEPS / 8, 1).astype(np.float32))
-    np.testing.assert_allclose(lrjax.warmup(8, 0.25)(STEPS), 0.25 + 0.75 * np.minimum(STEPS / 8, 1))
-    np.testing.assert_array_equal(lrjax.warmup(0)(STEPS), np.ones(len(STEPS)))
-
-
 @pytest.mark.parametrize(
     ("shape", "fall"),
     [
         ("linear", lambda q: 1 - q),
         ("cosine", lambda q: (1 + np.cos(np.pi * q)) / 2),
         ("sqrt", lambda q: 1 - np.sqrt(q)),
+        ("square", lambda q: 1 - q**2),
+        ("exponential", lambda q: 2.0 ** (1 - q) - 1),
     ],
 )
 @pytest.mark.parametrize("end", [0.0, 0.25])
@@ -133,18 +130,7 @@ def test_cooldown_is_the_schedule_times_a_falling_factor(shape, fall, end):
     q = np.clip(STEPS - 6, 0, 10) / 10
     want = (1 + np.cos(np.pi * np.minimum(STEPS / 20, 1))) / 4 * (end + (1 - end) * fall(q))
     np.testing.assert_allclose(schedule(STEPS), want, atol=3e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
-
-
-@pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt"])
-def test_gradients_of_a_cooldown_are_finite(shape):
-    def total(steps, begin, end):
-        schedule = lrjax.cooldown(lrjax.warmup(begin) * COSINE, steps, begin, end, shape)
-        return jnp.sum(lrjax.repeat(schedule, 20.0)(jnp.arange(24)))
-
-    slopes = np.asarray(jax.grad(total, argnums=(0, 1, 2))(10.0, 6.0, 0.25))
-    assert np.isfinite(slopes).all()
-    assert np.all(slopes != 0)
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 def test_a_cooldown_begins_at_a_signal_and_needs_it_only_once():
@@ -175,7 +161,7 @@ def test_a_cooldown_is_appended_to_what_metrics_drive():
 def test_repeat_starts_again(steps):
     schedule = lrjax.repeat(LINE, steps)
     np.testing.assert_allclose(schedule(STEPS), LINE(jnp.float32(STEPS % steps)), atol=1e-7)
-    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in STEPS])
+    np.testing.assert_array_equal(pair(schedule), [schedule(t) for t in FEW])
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7])
@@ -209,7 +195,7 @@ def values_of(schedule):
         value, state = schedule.update(state, value=1.0)
         return state, value
 
-    return jax.lax.scan(step, schedule.init(), length=len(STEPS))[1]
+    return jax.lax.scan(step, schedule.init(), length=len(FEW))[1]
 
 
 @pytest.mark.parametrize("make", [nested, driven])
@@ -230,7 +216,7 @@ def test_composition_runs_under_jit_vmap_and_scan_in_one_trace(make):
         schedule = make(peak, steps, factor)
         np.testing.assert_allclose(row, pair(schedule, value=1.0), atol=3e-7)
         if schedule.closed_form is not None:
-            np.testing.assert_allclose(row, schedule(STEPS), atol=3e-7)
+            np.testing.assert_allclose(row, schedule(STEPS)[: len(FEW)], atol=3e-7)
 
 
 def test_combined_states_keep_their_types():
@@ -246,6 +232,24 @@ def test_timed_schedules_combine_to_one_clock_and_numbers_to_none():
     assert len(jax.tree.leaves((0.5 * LINE * COSINE + 0.25).init())) == 1
     plateau = lrjax.plateau_schedule()
     assert len(jax.tree.leaves((0.5 * plateau + 0.25).init())) == len(jax.tree.leaves(plateau.init()))
+
+
+def test_a_running_product_stays_one_in_whatever_holds_it():
+    """An update costs a multiplication there too, and a look at the schedule no more than its steps."""
+    product = lrjax.multiplicative_schedule(1.0, lambda count: 0.5 + 0.25 / count)
+    for schedule in (
+        0.5 * product,
+        lrjax.warmup(4) * product.clip(0.0, 0.75),
+        lrjax.cooldown(product, 6, begin=3),
+        lrjax.repeat(product, 5),
+        lrjax.join_schedules([1.0, product], [3]),
+    ):
+        assert schedule.running
+        assert "while" not in str(jax.make_jaxpr(schedule.update)(schedule.init()))
+        np.testing.assert_allclose(pair(schedule), [schedule(t) for t in FEW], rtol=1e-6)
+    assert list(lrjax.check_schedule(product, 24)) == ["horizon too short"]
+    rates = jnp.asarray(pair(product))
+    assert lrjax.science.schedule_bound(product, 24) == lrjax.science.schedule_bound(lambda t: rates[t], 24)
 
 
 def test_signals_reach_every_operand():

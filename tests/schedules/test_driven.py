@@ -1,5 +1,6 @@
 """Metric-driven schedules: against transcriptions of what others do, and the laws they all keep."""
 
+import functools
 import inspect
 import warnings
 
@@ -11,7 +12,7 @@ import pytest
 
 import lrjax
 from tests.oracles import plateaus
-from tests.schedules.driven import LOSSES, PARAMS, ROWS, advance, first_state, run, scanned, signals_of
+from tests.schedules.driven import LOSSES, PARAMS, QUICK, ROWS, advance, first_state, run, scanned, signals_of
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 
@@ -26,7 +27,7 @@ def course(seed, length=60, start=2.0, sign=1.0):
 def together(schedule, losses):
     """The values over a course, in one program: many courses share it."""
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def follow(losses):
         def step(state, value):
             value, state = schedule.update(state, value=value)
@@ -472,12 +473,6 @@ def test_every_number_of_every_driven_schedule_is_in_the_table():
 
 
 @every_row
-def test_scan_is_the_python_loop(row):
-    assert len(set(np.asarray(run(row())).tolist())) > 1, "the rule acts"
-    np.testing.assert_allclose(jax.jit(lambda: scanned(row()))(), run(row()), rtol=1e-6)
-
-
-@every_row
 def test_states_keep_their_types_and_begin_finite(row):
     schedule = row()
     before = first_state(schedule)
@@ -513,9 +508,10 @@ def test_types_are_the_same_under_x64(row):
 
 @every_row
 def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
+    """And JAX's loop is Python's."""
     traces = 0
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def all_at_once(numbers):
         nonlocal traces
         traces += 1
@@ -527,7 +523,8 @@ def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
     got = all_at_once(batch)
     all_at_once(jax.tree.map(lambda x: x[::-1], batch))
     assert traces == 1
-    alone = [np.asarray(run(row(**point))) for point in points]
+    alone = [run(row(**point)) for point in points]
+    assert len(set(alone[0].tolist())) > 1, "the rule acts"
     np.testing.assert_allclose(got, alone, rtol=1e-5)
     for name, values in zip(typical, alone[1:], strict=True):
         assert not np.array_equal(values, alone[0]), f"the table's other `{name}` changes nothing"
@@ -536,7 +533,7 @@ def test_vmap_over_every_number_is_the_loop_and_one_trace(row):
 @every_row
 def test_gradients_with_respect_to_every_number_are_finite(row):
     typical = {name: jnp.float32(values[0]) for name, values in row.numbers.items()}
-    slopes = jax.jit(jax.grad(lambda numbers: jnp.sum(scanned(row(**numbers)))))(typical)
+    slopes = jax.jit(jax.grad(lambda n: jnp.sum(scanned(row(**n)))), compiler_options=QUICK)(typical)
     assert all(np.isfinite(slope) for slope in slopes.values()), slopes
     smooth = {"factor", "scaling", "fraction", "step_size", "steps"} & slopes.keys()
     assert all(slopes[name] != 0 for name in smooth), slopes
@@ -588,10 +585,10 @@ def test_bad_numbers_are_refused_by_name(row, name):
 
 def test_unknown_modes_are_refused():
     for call in (lrjax.plateau_schedule, lrjax.greedy_schedule):
-        with pytest.raises(ValueError, match=r"mode=\.\.\.\)` must be one of 'min', 'max', got 'least'"):
+        with pytest.raises(ValueError, match=r'mode=\.\.\.\)` must be "min" or "max" .*, got .least.'):
             call(mode="least")
         with pytest.raises(
-            ValueError, match=r"threshold_mode=\.\.\.\)` must be one of 'progress', 'rel', 'abs'"
+            ValueError, match=r'threshold_mode=\.\.\.\)` must be "progress" or "rel" or "abs" .*static'
         ):
             call(threshold_mode="ratio")
     with pytest.raises(TypeError, match=r"held_out=\.\.\.\)` must be True or False"):

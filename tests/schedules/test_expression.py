@@ -7,7 +7,7 @@ import lrjax
 from lrjax.plot import preview_schedule, schedule_names
 from lrjax.schedules import schedule_from_text
 
-STEPS = np.arange(0, 1100, 50)
+STEPS = np.arange(0, 3200, 50)
 NAMES = schedule_names()
 READ = {
     "warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)": lrjax.warmup_cosine_decay_schedule(
@@ -49,7 +49,11 @@ REFUSED = {
     "1j": "is not allowed",
     "...": "is not allowed",
     "warmup": "warmup is to be called",
-    "cosine_schedule(1, 2)": "did you mean cosine_decay_schedule",
+    "cosine_schedule(1, 2)": "did you mean flat_cosine_schedule or cosine_decay_schedule or ",
+    "linear_decay(1, 2)": r"did you mean linear_schedule or ",
+    "warmup_cosine(1, 2)": r"did you mean warmup_cosine_decay_schedule\?",
+    "exponentail_decay(1, 2)": r"did you mean exponential_decay",
+    "wobble(1, 2)": "there are adaptive_schedule, bottou_schedule, ",
     "'a' * 3": "is not arithmetic",
     "[1] + [2]": "is not arithmetic",
     "True + 1": "is not arithmetic",

@@ -27,6 +27,8 @@ SOUND = {
     "a long run": (lrjax.cosine_decay_schedule(0.1, 3_000_000), 3_000_000),
     "a steep warmup": (lrjax.warmup(3, 0.25) * lrjax.linear_schedule(1.0, 0.0, 100), 100),
     "one step": (0.1, 1),
+    "down at the last of few steps": (0.1 * lrjax.linear_schedule(1.0, 0.0, 2), 3),
+    "down at the last step": (lrjax.linear_schedule(0.1, 0.0, 99), 100),
 }
 FAULTY = {
     "first rate": (lrjax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 1000), 1000, ["zero first rate"]),

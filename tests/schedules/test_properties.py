@@ -1,13 +1,14 @@
 """Properties of whole families of schedules: bounds, one direction, no jump at a join, periods."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrjax
-from tests.schedules.table import STEPS
+from tests.schedules.table import STEPS, values_at
 
 ULP = float(np.finfo(np.float32).eps)
 levels = st.tuples(st.floats(2.0**-10, 4.0, width=32), st.floats(2.0**-10, 4.0, width=32)).map(sorted)
@@ -74,12 +75,6 @@ HILLS = {
 }
 
 
-def values_at(schedule, steps):
-    """In float64, from an array of always the same length, so that JAX compiles once."""
-    padded = np.resize(np.asarray(steps, np.int64), STEPS)
-    return np.asarray(schedule(padded), np.float64)[: len(steps)]
-
-
 @pytest.mark.parametrize("hill", HILLS)
 @fixed
 @given(levels=levels, a=spans, b=spans, c=spans)
@@ -105,15 +100,47 @@ def test_no_jump_where_one_stage_hands_over_to_the_next(hill, levels, a, b, c):
     low, high = levels
     schedule, rise, total = HILLS[hill](low, high, a, b, c)
     joins = {0, rise, a, a + b, a + b + c, a + b + 2 * c, total, total - a}
-    for join in sorted(join for join in joins if 0 <= join <= total):
-        near = values_at(schedule, range(max(join - 3, 0), join + 4))
-        # No curve here is steeper than three lines over the shortest span.
-        assert np.max(np.abs(np.diff(near))) <= 3 * (high - low) / min(a, b, c) + 4 * ULP * high
+    near = np.array([np.arange(max(join - 3, 0), max(join + 4, 7)) for join in joins if 0 <= join <= total])
+    values = values_at(schedule, near.ravel()).reshape(near.shape)
+    # No curve here is steeper than three lines over the shortest span.
+    assert np.max(np.abs(np.diff(values))) <= 3 * (high - low) / min(a, b, c) + 4 * ULP * high
+
+
+MADE = {
+    "line": lambda x, y, n: lrjax.linear_schedule(x, y, n),
+    "hill": lambda x, y, n: lrjax.wsd_schedule(x, n, n, n, y, y),
+    "cosines": lambda x, y, n: lrjax.cosine_restarts_schedule(x, n, 1.0, 0.5, y),
+    "rise": lambda x, y, n: lrjax.warmup(n, x),
+    "number": lambda x, y, n: lrjax.constant_schedule(x),
+    "callable": lambda x, y, n: lambda count: x / (1 + count),
+}
+made = st.tuples(st.sampled_from(sorted(MADE)), levels, spans).map(
+    lambda parts: MADE[parts[0]](*parts[1], parts[2])
+)
+
+
+@fixed
+@given(first=made, second=made, amount=st.floats(0.0, 2.0, width=32), bounds=levels)
+def test_arithmetic_is_that_of_the_values(first, second, amount, bounds):
+    """Of the closed form, and of the pair."""
+    steps = np.unique(np.geomspace(1, 4 * 10**8, STEPS).astype(int)) - 1
+    a, b = values_at(first, steps), values_at(second, steps)
+    low, high = bounds
+    one = 1.0 * lrjax.warmup(0)  # so that one operand is a schedule
+    for schedule, want in (
+        (one * first * second, a * b),
+        (one * first + second, a + b),
+        ((one * first).scale(second).offset(amount).clip(low, high), np.clip(a * b + amount, low, high)),
+    ):
+        slack = 4 * ULP * (np.abs(a) * np.maximum(np.abs(b), 1) + np.abs(b) + amount)
+        assert np.all(np.abs(values_at(schedule, steps) - want) <= slack)
+        assert float(schedule.update(schedule.init())[0]) == float(schedule(0))
 
 
 PERIODIC = {
     "cyclic": lambda lo, hi, a, b: (lrjax.cyclic_schedule(lo, hi, a, b), a + b),
     "cyclic_equal": lambda lo, hi, a, b: (lrjax.cyclic_schedule(lo, hi, a), 2 * a),
+    "repeat": lambda lo, hi, a, b: (lrjax.repeat(lrjax.linear_schedule(hi, lo, 2 * a), a), a),
     "restarts": lambda lo, hi, a, b: (lrjax.cosine_restarts_schedule(hi, a, 1.0, 1.0, lo), a),
     "chebyshev": lambda lo, hi, a, b: (lrjax.chebyshev_schedule(1 / hi, 1 / lo, a, "decreasing"), a),
     "fractal": lambda lo, hi, a, b: (
@@ -179,7 +206,31 @@ def test_noise_of_a_schedule_driven_by_metrics_has_no_closed_form():
 
     schedule = lrjax.noisy_schedule(lrjax.Schedule(tuple, update), jax.random.key(0), 0.5)
     assert schedule.closed_form is None
-    value, state = schedule.update(schedule.init(), value=2.0)
-    plain = lrjax.noisy_schedule(2.0, jax.random.key(0), 0.5)
-    assert float(value) == float(plain(0))
-    assert int(state.count) == 1
+    state, plain = schedule.init(), lrjax.noisy_schedule(2.0, jax.random.key(0), 0.5)
+    for step in range(3):
+        value, state = schedule.update(state, value=2.0)
+        assert float(value) == float(plain(step))
+
+
+def test_noise_on_what_is_shaped_like_the_parameters():
+    """And the step is that of the noise too."""
+    params, grads = {"w": jnp.ones(2)}, {"w": jnp.array([1.0, -2.0])}
+    noise = lrjax.noisy_schedule(1.0, jax.random.key(0), 0.5)
+
+    def rates(schedule, steps, first=0):
+        tx = lrjax.sgd(0.5 * schedule)
+        state, seen = tx.init(params), []
+        state = lrjax.set_step(state, first) if first else state
+        for _ in range(steps):
+            _, state = tx.update(grads, state, params, grad=grads)
+            seen.append(float(lrjax.get_learning_rate(state)))
+        return np.array(seen)
+
+    driven = lrjax.hypergradient_schedule(0.25)
+    noisy = lrjax.noisy_schedule(driven, jax.random.key(0), 0.5)
+    assert noisy.takes_params
+    np.testing.assert_allclose(rates(noisy, 4), rates(driven, 4) * noise(np.arange(4)), rtol=1e-6)
+    np.testing.assert_allclose(
+        rates(noisy, 2, first=9), rates(driven, 2) * noise(np.arange(9, 11)), rtol=1e-6
+    )
+    np.testing.assert_array_equal(rates(noise, 2, first=9), 0.5 * noise(np.arange(9, 11)))

@@ -95,6 +95,19 @@ def test_a_step_is_set_under_jit_and_in_a_stack():
     np.testing.assert_array_equal(get_learning_rate(state), LINE(np.arange(3)))
 
 
+def test_the_step_of_a_running_product_is_read_and_not_set():
+    halved = lrjax.multiplicative_schedule(1.0, lambda count: 0.5)
+    tx = lrjax.sgd(halved)
+    _, state = rates(tx, tx.init(GRADS), 3)
+    assert [int(step) for step in get_steps(state).values()] == [3]
+    joined = lrjax.sgd(lrjax.join_schedules([1.0, halved], [2]))
+    for held in (state, joined.init(GRADS)):
+        with pytest.raises(ValueError, match=r"`set_step\(opt_state=\.\.\.\)` must be without a `mult"):
+            set_step(held, 1)
+    tx = lrjax.sgd(halved.at)
+    assert rates(tx, set_step(tx.init(GRADS), 4), 2)[0] == [0.0625, 0.03125]
+
+
 def test_bad_steps_are_refused():
     state = lrjax.sgd(0.1).init(GRADS)
     for bad, kind in (

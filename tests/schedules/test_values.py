@@ -11,6 +11,7 @@ import pytest
 
 import lrjax
 from tests.oracles import schedules as oracle
+from tests.schedules.table import values_at
 
 ACCURACY = 1e-6  # of the peak, at any step (DESIGN.md, "Numbers that must hold")
 
@@ -95,7 +96,7 @@ def traced(function, t, arguments):
     """The values where both the steps and every number are tracers."""
     static = {name: value for name, value in arguments.items() if isinstance(value, bool)}
     numbers = {name: jnp.asarray(value) for name, value in arguments.items() if name not in static}
-    return jitted(function, **static)(jnp.asarray(t, jnp.int32), numbers)
+    return values_at(lambda t: jitted(function, **static)(jnp.asarray(t, jnp.int32), numbers), t)
 
 
 @pytest.mark.parametrize("case", SHORT, ids=case_id)
@@ -104,7 +105,7 @@ def test_every_step_of_a_short_horizon(case):
     t = np.arange(60)
     schedule = function(**arguments)
     want = ORACLES[function](t, **arguments)
-    assert_within(schedule(t), want)
+    assert_within(values_at(schedule, t), want)
     assert_within(traced(function, t, arguments), want)
     assert_within([schedule(int(step)) for step in t], want)
 
@@ -142,11 +143,7 @@ def landmarks(n, *, beyond):
     at = [0, n // 10, n // 9, n // 7 + n // 9, n // 3, n // 2, n // 2 + n // 3, n]
     near = [t + d for t in at for d in (-10, -2, -1, 0, 1, 2, 10)]
     others = np.random.default_rng(0).integers(0, n, 300).tolist()
-    return same_length([t for t in near + others if 0 <= t <= beyond])
-
-
-def same_length(t):
-    return np.resize(np.array(t, np.int64), 360)  # one shape, so that JAX compiles once
+    return np.array([t for t in near + others if 0 <= t <= beyond])
 
 
 @pytest.mark.parametrize("horizon", [10**5, 10**6, 10**9])
@@ -155,7 +152,7 @@ def test_long_horizons(function, arguments, horizon):
     arguments = arguments(horizon)
     t = landmarks(horizon, beyond=horizon + 10)
     want = ORACLES[function](t, **arguments)
-    assert_within(function(**arguments)(t), want)
+    assert_within(values_at(function(**arguments), t), want)
     assert_within(traced(function, t, arguments), want)
 
 
@@ -170,10 +167,9 @@ def test_horizons_past_int32_do_not_overflow(function, arguments, horizon):
         period, begin = arguments["transition_steps"], arguments["transition_begin"]
         phase = ((t - begin) / period) % 1
         t = t[(phase > 1e-4) & (phase < 1 - 1e-4) | (t < begin)]
-    t = same_length(t)
     want = ORACLES[function](t, **arguments)
     schedule = function(**arguments)
-    assert_within(schedule(t), want)
+    assert_within(values_at(schedule, t), want)
     assert_within([schedule(int(step)) for step in t[:3]], want[:3], peak=want.max())
 
 
@@ -199,10 +195,11 @@ def test_the_last_steps_of_a_late_short_span_are_exact():
     t = begin + np.arange(-3, 104)
     schedule = lrjax.linear_schedule(0.0, 1.0, transition_steps=100, transition_begin=begin)
     early = np.clip(t - begin, 0, None)
-    np.testing.assert_array_equal(schedule(t), lrjax.linear_schedule(0.0, 1.0, 100)(early))
-    assert_within(schedule(t), linear(early, 0.0, 1.0, 100), accuracy=1e-7)
+    got = values_at(schedule, t)
+    np.testing.assert_array_equal(got, values_at(lrjax.linear_schedule(0.0, 1.0, 100), early))
+    assert_within(got, linear(early, 0.0, 1.0, 100), accuracy=1e-7)
     joined = lrjax.join_schedules([0.0, lrjax.linear_schedule(0.0, 1.0, 100)], [begin])
-    np.testing.assert_array_equal(joined(t), schedule(t))
+    np.testing.assert_array_equal(values_at(joined, t), got)
 
 
 @pytest.mark.parametrize("horizon", [10**5, 10**6, 10**9])
@@ -216,14 +213,14 @@ def test_the_tail_of_the_cosine_keeps_its_digits(horizon):
         lrjax.join_schedules([0.1, lrjax.cosine_decay_schedule(0.3, horizon)], [horizon // 4]),
     ):
         shift = 0 if schedule(0) > 0.2 else horizon // 4
-        got = np.asarray(schedule(horizon + shift - left), np.float64)
+        got = values_at(schedule, horizon + shift - left)
         np.testing.assert_allclose(got, 0.3 * c, rtol=1e-6)
 
 
 @pytest.mark.parametrize("horizon", [10**5, 10**6, 10**9])
 def test_the_tail_of_a_line_keeps_its_digits(horizon):
     left = np.arange(0, 101)
-    got = np.asarray(lrjax.linear_schedule(0.3, 0.0, horizon)(horizon - left), np.float64)
+    got = values_at(lrjax.linear_schedule(0.3, 0.0, horizon), horizon - left)
     np.testing.assert_allclose(got, 0.3 * left / horizon, rtol=1e-6)
 
 
@@ -244,8 +241,8 @@ def test_join_at_every_step():
         [linear(t, 0.0, 1.0, 5), np.full(t.shape, 0.7), cosine(np.maximum(t - 9, 0), 2.0, 12, 0.1)],
         0.01 * (t - 30),
     )
-    assert_within(schedule(t), want)
-    assert_within(jax.jit(schedule)(t), want)
+    assert_within(values_at(schedule, t), want)
+    assert_within(values_at(jax.jit(schedule), t), want)
     alone = [4, 5, 30]
     assert_within([schedule(step) for step in alone], want[alone], peak=want.max())
 
@@ -256,18 +253,19 @@ def test_join_over_long_horizons(horizon):
     schedule = lrjax.join_schedules([lrjax.linear_schedule(0.0, 0.3, horizon // 2), tail], [horizon // 2])
     t = landmarks(horizon, beyond=horizon)
     late = exponential(np.maximum(t - horizon // 2, 0), 0.3, horizon // 2, 0.01)
-    assert_within(schedule(t), np.where(t < horizon // 2, linear(t, 0.0, 0.3, horizon // 2), late))
+    want = np.where(t < horizon // 2, linear(t, 0.0, 0.3, horizon // 2), late)
+    assert_within(values_at(schedule, t), want)
 
 
 def test_join_of_one_schedule_is_that_schedule():
     t = np.arange(20)
     line = lrjax.linear_schedule(1.0, 0.0, 10)
-    np.testing.assert_array_equal(lrjax.join_schedules([line], [])(t), line(t))
+    np.testing.assert_array_equal(values_at(lrjax.join_schedules([line], []), t), values_at(line, t))
 
 
 def test_equal_boundaries_skip_a_part():
     schedule = lrjax.join_schedules([1.0, 2.0, 3.0], [4, 4])
-    np.testing.assert_array_equal(schedule(np.arange(6)), [1, 1, 1, 1, 3, 3])
+    np.testing.assert_array_equal(values_at(schedule, np.arange(6)), [1, 1, 1, 1, 3, 3])
     assert float(lrjax.join_schedules([1.0, 2.0], [0])(0)) == 2.0
 
 
@@ -299,8 +297,8 @@ def test_optax_agrees(case):
     function, arguments = case
     t = np.arange(200)
     with np.errstate(over="ignore"):  # a growing schedule leaves float32 within 200 steps
-        want = np.asarray(jax.vmap(getattr(optax, function.__name__)(**arguments))(t), np.float64)
-    got = np.asarray(function(**arguments)(t), np.float64)
+        want = values_at(jax.vmap(getattr(optax, function.__name__)(**arguments)), t)
+    got = values_at(function(**arguments), t)
     sane = np.abs(want) < 1e4
     assert sane[:40].all()
     assert_within(got[sane], want[sane], accuracy=2e-6)  # both round in float32
@@ -318,7 +316,7 @@ def test_optax_agrees_on_joins():
         )
 
     t = np.arange(200)
-    assert_within(build(lrjax)(t), np.asarray(jax.vmap(build(optax))(t), np.float64))
+    assert_within(values_at(build(lrjax), t), values_at(jax.vmap(build(optax)), t))
 
 
 @pytest.mark.parametrize("function", [*ORACLES, lrjax.join_schedules], ids=lambda f: f.__name__)
