@@ -14,7 +14,7 @@ _LEAST_PER_DECADE = 5.0
 _START = 10  # one part in so many of the ramp tells where the loss begins
 _NARROW = 40  # one part in so many of the ramp, on each side, is averaged
 _TOLD = 4.0  # standard errors that a fall must exceed to be one
-_BETWEEN = 0.5  # where the suggestion lies between half of the fall and the lowest loss, in log rate
+_BELOW = 6.0  # how far below the rate of the lowest loss is suggested; from benchmarks/answer_quality.py
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,10 +48,10 @@ class RangeAnswer:
 def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     r"""Suggests a rate from the losses of a ramp.
 
-    Curves are averaged over neighbouring rates, and over seeds. With $\ell_0$ the median over the first tenth
-    and $\ell_*$ the lowest average, the suggestion is half-way, in $\ln \eta$, between the first rate whose
-    average has come half of the way from $\ell_0$ to $\ell_*$ and the rate of $\ell_*$. Neither depends on
-    scale, shift or sign of the loss, or on single points.
+    Curves are averaged over neighbouring rates, and over seeds. The suggestion is a sixth of the rate at
+    which that average is the lowest. It does not depend on scale, shift or sign of the loss, or on single points.
+    Full trainings with a constant rate want less than that for adaptive methods, those with a rate that comes
+    down to zero, and plain descent, more: a ramp does not show how a rate does in the long run.
 
     There is no suggestion of curves that are too short, that are not finite from early on, that fall by no
     more than four standard errors of their noise, or whose lowest point is in the first tenth: they rise
@@ -110,10 +110,10 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
         edge = float(rates[lowest + above[0]])
     elif finite < len(rates):
         edge = float(rates[finite])
-    found = [_between(rates, one) for one in losses]
+    found = [_of_one(rates, one) for one in losses]
     each = [rate for rate in found if rate is not None]
     interval = (min(each), max(each)) if len(each) > 1 else None
-    return answer(_suggested(rates, curve, start), "", interval)
+    return answer(_suggested(rates, curve), "", interval)
 
 
 def range_course(losses: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ def range_course(losses: np.ndarray) -> np.ndarray:
     return _course(np.asarray(losses, float)[:, : max(1, finite)])[0]
 
 
-def _between(rates: np.ndarray, losses: np.ndarray) -> float | None:
+def _of_one(rates: np.ndarray, losses: np.ndarray) -> float | None:
     """What one seed suggests."""
     bad = np.flatnonzero(~np.isfinite(losses))
     kept = losses[None, : bad[0] if len(bad) else len(losses)]
@@ -142,13 +142,11 @@ def _between(rates: np.ndarray, losses: np.ndarray) -> float | None:
         return None
     curve, _ = _course(kept)
     start = _start(kept)
-    return _suggested(rates, curve, start) if curve.min() < start else None
+    return _suggested(rates, curve) if curve.min() < start else None
 
 
-def _suggested(rates: np.ndarray, curve: np.ndarray, start: float) -> float:
-    lowest = int(np.argmin(curve))
-    half = int(np.argmax(curve <= (start + curve[lowest]) / 2))
-    return float(np.exp((1 - _BETWEEN) * np.log(rates[half]) + _BETWEEN * np.log(rates[lowest])))
+def _suggested(rates: np.ndarray, curve: np.ndarray) -> float:
+    return float(rates[int(np.argmin(curve))] / _BELOW)
 
 
 def _start(losses: np.ndarray) -> float:

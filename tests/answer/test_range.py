@@ -19,9 +19,12 @@ def ramps(seeds=5, noise=0.02, middle=1e-3, edge=0.5, rates=RATES):
     return curve + noise * np.random.default_rng(0).normal(size=(seeds, len(rates)))
 
 
-def test_the_suggestion_lies_between_half_of_the_fall_and_the_lowest_loss():
+def test_the_suggestion_is_a_sixth_of_the_rate_of_the_lowest_loss():
+    exact = 2.3 - 1.8 / (1 + 1e-3 / RATES) + (RATES / 0.5) ** 2
+    lowest = RATES[np.argmin(exact)]
+    assert judge_range(RATES, ramps(noise=0.0)).suggestion == pytest.approx(lowest / 6, rel=0.3)
     answer = judge_range(RATES, ramps())
-    assert 1e-3 < answer.suggestion < 0.3
+    assert answer.suggestion == pytest.approx(lowest / 6, rel=0.7)
     assert answer.reason == ""
     low, high = answer.interval
     assert low <= answer.suggestion * 1.3
