@@ -57,6 +57,9 @@ from lrjax.optimizers._amsgrad import (
     amsgrad,
     scale_by_amsgrad,
 )
+from lrjax.optimizers._averaged_sgd import (
+    averaged_sgd,
+)
 from lrjax.optimizers._backtracking import (
     BacktrackingLinesearchInfo,
     ScaleByBacktrackingLinesearchState,
@@ -252,6 +255,7 @@ __all__ = [
     "ademamix",
     "adopt",
     "amsgrad",
+    "averaged_sgd",
     "cocob",
     "dadapt_adamw",
     "dog",

@@ -33,6 +33,7 @@ def test_sign_convention() -> None:
         "ademamix",
         "adopt",
         "amsgrad",
+        "averaged_sgd",
         "chain",  # of an ingredient and `scale_by_learning_rate`
         "cocob",
         "dadapt_adamw",
@@ -87,6 +88,7 @@ def test_sign_convention() -> None:
         "conditionally_mask",
         "conditionally_transform",
         "ema",
+        "exponential_average",
         "flatten",
         "freeze",
         "identity",
@@ -113,6 +115,7 @@ def test_sign_convention() -> None:
         "multi_transform",
         "named_chain",
         "partition",
+        "polyak_average",
         "reduce_on_plateau",
         "scale_by_lbfgs",
         "scale_by_learning_rate",  # with flip_sign=False, or without a rate
