@@ -84,6 +84,12 @@ from lrjax.transforms._scaling import (
 from lrjax.transforms._weight_decay import (
     add_decayed_weights,
 )
+from lrjax.transforms._workers import (
+    DelayedState,
+    ElasticAveragingState,
+    delayed,
+    elastic_averaging,
+)
 
 __all__ = [
     "AddNoiseState",
@@ -91,6 +97,8 @@ __all__ = [
     "ApplyIfFiniteState",
     "ConditionallyMaskState",
     "ConditionallyTransformState",
+    "DelayedState",
+    "ElasticAveragingState",
     "EmaState",
     "MaskedNode",
     "MaskedState",
@@ -114,6 +122,8 @@ __all__ = [
     "clip_by_global_norm",
     "conditionally_mask",
     "conditionally_transform",
+    "delayed",
+    "elastic_averaging",
     "ema",
     "exponential_average",
     "flatten",
