@@ -57,6 +57,9 @@ from lrjax.optimizers._amsgrad import (
     amsgrad,
     scale_by_amsgrad,
 )
+from lrjax.optimizers._averaged_sgd import (
+    averaged_sgd,
+)
 from lrjax.optimizers._backtracking import (
     BacktrackingLinesearchInfo,
     ScaleByBacktrackingLinesearchState,
@@ -66,6 +69,19 @@ from lrjax.optimizers._cocob import (
     COCOBState,
     cocob,
     scale_by_cocob,
+)
+from lrjax.optimizers._composite_adagrad import (
+    AdagradRDAState,
+    adagrad_rda,
+    proximal_adagrad,
+)
+from lrjax.optimizers._curvature import (
+    ScaleByBeckerLecunState,
+    ScaleByVSGDState,
+    becker_lecun,
+    scale_by_becker_lecun,
+    scale_by_vsgd,
+    vsgd,
 )
 from lrjax.optimizers._dadapt import (
     DAdaptAdamWState,
@@ -83,6 +99,10 @@ from lrjax.optimizers._dog import (
 )
 from lrjax.optimizers._fromage import (
     fromage,
+)
+from lrjax.optimizers._full_matrix_adagrad import (
+    FullMatrixAdagradState,
+    full_matrix_adagrad,
 )
 from lrjax.optimizers._lamb import (
     lamb,
@@ -201,12 +221,14 @@ from lrjax.optimizers._zoom import (
 )
 
 __all__ = [
+    "AdagradRDAState",
     "BacktrackingLinesearchInfo",
     "COCOBState",
     "DAdaptAdamWState",
     "DoGState",
     "DoWGState",
     "FactoredState",
+    "FullMatrixAdagradState",
     "LookaheadParams",
     "LookaheadState",
     "MomoAdamState",
@@ -220,6 +242,7 @@ __all__ = [
     "ScaleByAdemamixState",
     "ScaleByAmsgradState",
     "ScaleByBacktrackingLinesearchState",
+    "ScaleByBeckerLecunState",
     "ScaleByBeliefState",
     "ScaleByDistanceOverGradientsState",
     "ScaleByLBFGSState",
@@ -235,6 +258,7 @@ __all__ = [
     "ScaleBySM3State",
     "ScaleByScheduleState",
     "ScaleBySimplifiedAdEMAMixState",
+    "ScaleByVSGDState",
     "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
     "TraceState",
@@ -244,6 +268,7 @@ __all__ = [
     "adadelta",
     "adafactor",
     "adagrad",
+    "adagrad_rda",
     "adam",
     "adamax",
     "adamaxw",
@@ -252,11 +277,14 @@ __all__ = [
     "ademamix",
     "adopt",
     "amsgrad",
+    "averaged_sgd",
+    "becker_lecun",
     "cocob",
     "dadapt_adamw",
     "dog",
     "dowg",
     "fromage",
+    "full_matrix_adagrad",
     "lamb",
     "lars",
     "lbfgs",
@@ -274,6 +302,7 @@ __all__ = [
     "optimistic_gradient_descent",
     "polyak_sgd",
     "prodigy",
+    "proximal_adagrad",
     "radam",
     "rmsprop",
     "rprop",
@@ -286,6 +315,7 @@ __all__ = [
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_backtracking_linesearch",
+    "scale_by_becker_lecun",
     "scale_by_belief",
     "scale_by_cocob",
     "scale_by_distance_over_gradients",
@@ -306,6 +336,7 @@ __all__ = [
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_stddev",
+    "scale_by_vsgd",
     "scale_by_yogi",
     "scale_by_zoom_linesearch",
     "schedule_free",
@@ -319,5 +350,6 @@ __all__ = [
     "sm3",
     "trace",
     "value_and_grad_from_state",
+    "vsgd",
     "yogi",
 ]

@@ -94,7 +94,8 @@ def amsgrad(
 ) -> GradientTransformation:
     r"""AMSGrad: $\theta_{t+1} = \theta_t - \eta_t \hat m_t / (\sqrt{\bar v_t + \bar\epsilon} + \epsilon)$.
 
-    The moments are those of `scale_by_amsgrad`. The usual rate is 1e-3.
+    The moments are those of `scale_by_amsgrad`. The usual rate is 1e-3. Without both corrections it is
+    the paper's, and that of Ruder's overview (1609.04747): the largest of the raw second moments.
 
     Args:
       learning_rate: $\eta$: a number, a tracer, a `Schedule` or a callable of the step.

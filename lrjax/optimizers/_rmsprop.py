@@ -180,7 +180,9 @@ def rmsprop(
     r"""RMSprop: $\theta_{t+1} = \theta_t - \eta_t g_t / \sqrt{v_t + \epsilon}$.
 
     $v_t$ is that of `scale_by_rms`, or with `centered` the variance of `scale_by_stddev`. Momentum
-    acts on the steps, after the learning rate.
+    acts on the steps, after the learning rate. Goodfellow, Bengio and Courville's RMSProp (Deep Learning,
+    2016, algorithm 8.5) has `eps=1e-6` inside the root; theirs with Nesterov momentum (algorithm 8.6) is
+    `momentum` with `nesterov=True`, the parameters being those at which it takes gradients.
 
     Args:
       learning_rate: $\eta$: a number, a tracer, a `Schedule` or a callable of the step.

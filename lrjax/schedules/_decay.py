@@ -46,7 +46,8 @@ def linear_schedule(
 ) -> Schedule:
     r"""A straight line from one value to another, constant before and after.
 
-    $\eta_t = \eta_0 (1 - p) + \eta_e\, p$ with $p = \min(\max(t - b, 0), T) / T$.
+    $\eta_t = \eta_0 (1 - p) + \eta_e\, p$ with $p = \min(\max(t - b, 0), T) / T$. Goodfellow, Bengio and
+    Courville (Deep Learning, 2016, section 8.3.1) decay so until step $\tau = T$, to about a hundredth.
 
     Args:
       init_value: $\eta_0$, the value up to step `transition_begin`.

@@ -49,6 +49,14 @@ from lrjax.transforms._noise import (
     add_noise,
     noise,
 )
+from lrjax.transforms._parameter_averages import (
+    ParameterAverageState,
+    averaged,
+    averaged_params,
+    exponential_average,
+    mean_weight,
+    polyak_average,
+)
 from lrjax.transforms._partition import (
     PartitionState,
     freeze,
@@ -76,6 +84,12 @@ from lrjax.transforms._scaling import (
 from lrjax.transforms._weight_decay import (
     add_decayed_weights,
 )
+from lrjax.transforms._workers import (
+    DelayedState,
+    ElasticAveragingState,
+    delayed,
+    elastic_averaging,
+)
 
 __all__ = [
     "AddNoiseState",
@@ -83,12 +97,15 @@ __all__ = [
     "ApplyIfFiniteState",
     "ConditionallyMaskState",
     "ConditionallyTransformState",
+    "DelayedState",
+    "ElasticAveragingState",
     "EmaState",
     "MaskedNode",
     "MaskedState",
     "MonitorState",
     "MultiSteps",
     "MultiStepsState",
+    "ParameterAverageState",
     "PartitionState",
     "SnapshotState",
     "ZeroNansState",
@@ -97,19 +114,25 @@ __all__ = [
     "add_noise",
     "apply_every",
     "apply_if_finite",
+    "averaged",
+    "averaged_params",
     "centralize",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
     "conditionally_mask",
     "conditionally_transform",
+    "delayed",
+    "elastic_averaging",
     "ema",
+    "exponential_average",
     "flatten",
     "freeze",
     "global_norm",
     "incremental_update",
     "keep_params_nonnegative",
     "masked",
+    "mean_weight",
     "measure_with_ema",
     "monitor",
     "multi_transform",
@@ -118,6 +141,7 @@ __all__ = [
     "normalize_by_update_norm",
     "partition",
     "periodic_update",
+    "polyak_average",
     "scale",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",

@@ -35,10 +35,11 @@ def add_noise(
 ) -> GradientTransformation:
     r"""Adds Gaussian noise that fades.
 
-    $u_t \leftarrow u_t + n_t$, $n_t \sim \mathcal N(0, \eta / t^\gamma)$, $t = 1, 2, \dots$
+    $u_t \leftarrow u_t + n_t$, $n_t \sim \mathcal N(0, \eta / t^\gamma)$, $t = 1, 2, \dots$: the paper's
+    $\eta / (1 + t)^\gamma$, where steps count from 0.
 
     Args:
-      eta: $\eta$ >= 0, the variance at the first update.
+      eta: $\eta$ >= 0, the variance at the first update. The paper tries 0.01, 0.3 and 1.
       gamma: $\gamma$ >= 0, how fast the variance fades. The paper uses 0.55.
       key: A typed random key or an integer seed; None for the seed 0. Runs with the same key see
         the same noise.

@@ -13,6 +13,7 @@ import pytest
 from tests.catalogue import (
     accumulation,
     adam_family,
+    article,
     averaging,
     clipping,
     composed,
@@ -32,6 +33,7 @@ __all__ = ["CATALOGUE", "Row", "rows"]
 CATALOGUE: tuple[Row, ...] = (
     *recipes.ROWS,
     *adam_family.ROWS,
+    *article.ROWS,
     *layerwise.ROWS,
     *signs_and_others.ROWS,
     *contrib.ROWS,

@@ -13,9 +13,9 @@ import optax
 import optax.contrib
 
 import lrjax
-from tests.oracles import adam_family, contrib, layerwise, papers, signs_and_others
+from tests.oracles import adam_family, article, contrib, layerwise, papers, signs_and_others
 
-FAMILIES = (adam_family, layerwise, signs_and_others, contrib)
+FAMILIES = (adam_family, article, layerwise, signs_and_others, contrib)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
