@@ -378,7 +378,6 @@ __all__ = [
     "MultiplicativeScheduleState",
     "MuonDimensionNumbers",
     "MuonState",
-    "NoisyScheduleState",
     "ParameterAverageState",
     "PartitionState",
     "PlateauCooldownState",
