@@ -108,6 +108,15 @@ from lrjax.optimizers._lookahead import (
     LookaheadState,
     lookahead,
 )
+from lrjax.optimizers._madgrad import (
+    MadgradState,
+    madgrad,
+    scale_by_madgrad,
+)
+from lrjax.optimizers._mechanic import (
+    MechanicState,
+    mechanize,
+)
 from lrjax.optimizers._momo import (
     MomoAdamState,
     MomoState,
@@ -165,6 +174,10 @@ from lrjax.optimizers._rprop import (
     rprop,
     scale_by_rprop,
 )
+from lrjax.optimizers._sam import (
+    SAMState,
+    sam,
+)
 from lrjax.optimizers._schedule import (
     ScaleByScheduleState,
     scale_by_schedule,
@@ -209,11 +222,14 @@ __all__ = [
     "FactoredState",
     "LookaheadParams",
     "LookaheadState",
+    "MadgradState",
+    "MechanicState",
     "MomoAdamState",
     "MomoState",
     "MuonDimensionNumbers",
     "MuonState",
     "ProdigyState",
+    "SAMState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
@@ -262,6 +278,8 @@ __all__ = [
     "lbfgs",
     "lion",
     "lookahead",
+    "madgrad",
+    "mechanize",
     "momo",
     "momo_adam",
     "muon",
@@ -277,6 +295,7 @@ __all__ = [
     "radam",
     "rmsprop",
     "rprop",
+    "sam",
     "scale_by_acprop",
     "scale_by_adadelta",
     "scale_by_adam",
@@ -294,6 +313,7 @@ __all__ = [
     "scale_by_factored_rms",
     "scale_by_lbfgs",
     "scale_by_lion",
+    "scale_by_madgrad",
     "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",

@@ -21,6 +21,10 @@ from lrjax.transforms._clipping import (
     clip_by_global_norm,
     global_norm,
 )
+from lrjax.transforms._complex import (
+    SplitRealAndImaginaryState,
+    split_real_and_imaginary,
+)
 from lrjax.transforms._conditions import (
     ApplyIfFiniteState,
     ConditionallyMaskState,
@@ -65,6 +69,7 @@ from lrjax.transforms._repairs import (
     zero_nans,
 )
 from lrjax.transforms._scaling import (
+    normalize,
     normalize_by_update_norm,
     scale,
     scale_by_param_block_norm,
@@ -91,6 +96,7 @@ __all__ = [
     "MultiStepsState",
     "PartitionState",
     "SnapshotState",
+    "SplitRealAndImaginaryState",
     "ZeroNansState",
     "adaptive_grad_clip",
     "add_decayed_weights",
@@ -115,6 +121,7 @@ __all__ = [
     "multi_transform",
     "named_chain",
     "noise",
+    "normalize",
     "normalize_by_update_norm",
     "partition",
     "periodic_update",
@@ -128,6 +135,7 @@ __all__ = [
     "skip_large_updates",
     "skip_not_finite",
     "snapshot",
+    "split_real_and_imaginary",
     "trust_ratio",
     "zero_nans",
 ]

@@ -24,6 +24,7 @@ from tests.catalogue import (
     recipes,
     searches,
     signs_and_others,
+    wrapping,
 )
 from tests.catalogue.row import Row
 
@@ -43,6 +44,7 @@ CATALOGUE: tuple[Row, ...] = (
     *conditions.ROWS,
     *parts.ROWS,
     *searches.ROWS,
+    *wrapping.ROWS,
 )
 
 

@@ -329,3 +329,20 @@ def muon(gradients, theta, *, learning_rate, weight_decay, consistent_rms=None, 
     own = {name: x for name, x in numbers.items() if name not in adam}
     directions = [factor * d for d in scale_by_muon(gradients, theta, **own)]
     yield from _descend_with_decay(lambda t, g: directions[t], gradients, theta, learning_rate, weight_decay)
+
+
+def scale_by_madgrad(gradients, theta, *, learning_rate, momentum, eps, weight_decay=0.0):
+    """Defazio and Jelassi, 2021, algorithm 1."""
+    first, s, nu = theta.copy(), np.zeros_like(theta), np.zeros_like(theta)
+    for k, gradient in enumerate(gradients):
+        g = gradient + weight_decay * theta
+        weight = learning_rate * np.sqrt(k + 1)
+        s = s + weight * g
+        nu = nu + weight * g**2
+        z = first - s / (np.cbrt(nu) + eps)
+        moved = momentum * theta + (1 - momentum) * z
+        yield moved - theta
+        theta = moved
+
+
+madgrad = scale_by_madgrad

@@ -69,14 +69,8 @@ MISSING = {
 MISSING_CONTRIB = {
     "galore",
     "hutchinson_estimator_diag_hessian",
-    "madgrad",
-    "mechanize",
-    "normalize",
-    "sam",
     "scale_by_galore",
-    "scale_by_madgrad",
     "sophia",
-    "split_real_and_imaginary",
 }
 
 # Keywords that optax does not have.
@@ -88,7 +82,7 @@ MORE_KEYWORDS = {
     "scale_by_adan": "look_ahead",
 }
 # State fields that optax does not have, after those it has.
-MORE_FIELDS = {"ScheduleFreeState": ("x",)}
+MORE_FIELDS = {"MechanicState": ("delta",), "ScheduleFreeState": ("x",)}
 
 
 def _public(module: Any) -> dict[str, Any]:
