@@ -84,6 +84,12 @@ from lrjax.optimizers._dog import (
 from lrjax.optimizers._fromage import (
     fromage,
 )
+from lrjax.optimizers._galore import (
+    GaLoreDimensionNumbers,
+    GaLoreState,
+    galore,
+    scale_by_galore,
+)
 from lrjax.optimizers._lamb import (
     lamb,
 )
@@ -203,6 +209,12 @@ from lrjax.optimizers._sm3 import (
     scale_by_sm3,
     sm3,
 )
+from lrjax.optimizers._sophia import (
+    HutchinsonState,
+    SophiaState,
+    hutchinson_estimator_diag_hessian,
+    sophia,
+)
 from lrjax.optimizers._yogi import (
     scale_by_yogi,
     yogi,
@@ -220,6 +232,9 @@ __all__ = [
     "DoGState",
     "DoWGState",
     "FactoredState",
+    "GaLoreDimensionNumbers",
+    "GaLoreState",
+    "HutchinsonState",
     "LookaheadParams",
     "LookaheadState",
     "MadgradState",
@@ -253,6 +268,7 @@ __all__ = [
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
+    "SophiaState",
     "TraceState",
     "ZoomLinesearchInfo",
     "acprop",
@@ -273,6 +289,8 @@ __all__ = [
     "dog",
     "dowg",
     "fromage",
+    "galore",
+    "hutchinson_estimator_diag_hessian",
     "lamb",
     "lars",
     "lbfgs",
@@ -311,6 +329,7 @@ __all__ = [
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
+    "scale_by_galore",
     "scale_by_lbfgs",
     "scale_by_lion",
     "scale_by_madgrad",
@@ -337,6 +356,7 @@ __all__ = [
     "signum",
     "simplified_ademamix",
     "sm3",
+    "sophia",
     "trace",
     "value_and_grad_from_state",
     "yogi",

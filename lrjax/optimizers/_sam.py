@@ -158,13 +158,7 @@ def sam(
         **extra: Any,
     ) -> tuple[Updates, SAMState]:
         require_params("sam.update", params, "the adversary")
-        value_fn: Any = extra.get("value_fn")
-        if grad_fn is None and value_fn is None:
-            _check.signal("sam", "grad_fn", "a function from parameters and a step to gradients", None)
-
-        def gradient(there: Params, step: int) -> Updates:
-            return jax.grad(value_fn)(there) if grad_fn is None else grad_fn(there, step)
-
+        gradient = _gradient_function(grad_fn, extra.get("value_fn"))
         g, adv_state, there = updates, state.adv_state, params
         for i in range(int(sync_period) - 1):
             up, adv_state = climb(g, adv_state, there, extra)
@@ -180,6 +174,13 @@ def sam(
         )
 
     return GradientTransformation(init, opaque if opaque_mode else transparent)
+
+
+def _gradient_function(grad_fn: Any, value_fn: Any) -> Callable[[Params, int], Updates]:
+    if grad_fn is not None:
+        return grad_fn
+    _check.signal("sam", "grad_fn", "a function from parameters and a step to gradients", value_fn)
+    return lambda params, step: jax.grad(value_fn)(params)
 
 
 def _where(condition: jax.Array, if_true: Any, if_false: Any) -> Any:

@@ -33,6 +33,9 @@ from lrjax.transforms._conditions import (
     conditionally_mask,
     conditionally_transform,
 )
+from lrjax.transforms._gate import (
+    gated,
+)
 from lrjax.transforms._layout import (
     flatten,
 )
@@ -52,6 +55,7 @@ from lrjax.transforms._noise import (
     AddNoiseState,
     add_noise,
     noise,
+    typed_key,
 )
 from lrjax.transforms._partition import (
     PartitionState,
@@ -112,6 +116,7 @@ __all__ = [
     "ema",
     "flatten",
     "freeze",
+    "gated",
     "global_norm",
     "incremental_update",
     "keep_params_nonnegative",
@@ -137,5 +142,6 @@ __all__ = [
     "snapshot",
     "split_real_and_imaginary",
     "trust_ratio",
+    "typed_key",
     "zero_nans",
 ]

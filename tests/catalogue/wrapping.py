@@ -9,7 +9,7 @@ import optax
 import optax.contrib
 
 import lrjax
-from tests.catalogue.row import RATE, Row, row
+from tests.catalogue.row import DECAY, RATE, Row, row
 from tests.oracles import papers, wrappers
 
 # From 1e-6 on, the default, the decay would say nothing before the thousandth step.
@@ -41,6 +41,20 @@ def _optaxs_sam(learning_rate: Any, rho: Any, sync_period: Any) -> Any:
 def _parts(optimizers: Any, wrappers: Any, decay: Any) -> Any:
     return wrappers.split_real_and_imaginary(optimizers.trace(decay))
 
+
+GALORE = {"update_proj_gap": (2.0, 3.0), "scale": (0.5, 0.25)}
+# The comparison with optax, which projects the longer side, is on square matrices, in a test of its own.
+galore_row = functools.partial(
+    row,
+    static={"rank": 2},
+    optax=None,
+    complex_numbers=False,
+    steps=4,
+    oracle_shape=(4, 5),
+    compiled_rtol=1e-4,
+    float32_rtol=1e-3,
+    float64_rtol=1e-9,
+)
 
 ROWS: tuple[Row, ...] = (
     row("normalize", oracle=wrappers.normalize),
@@ -92,5 +106,20 @@ ROWS: tuple[Row, ...] = (
         required=("decay",),
         optax=functools.partial(_parts, optax, optax.contrib),
         oracle=papers.trace,
+    ),
+    galore_row(
+        "scale_by_galore",
+        oracle=functools.partial(wrappers.scale_by_galore, rank=2),
+        numbers=GALORE,
+        required=tuple(GALORE),
+    ),
+    galore_row(
+        "galore",
+        oracle=functools.partial(wrappers.galore, rank=2),
+        numbers={"learning_rate": RATE, **GALORE, **DECAY},
+        required=("learning_rate", *GALORE, "weight_decay"),
+        descends=True,
+        needs_params=True,
+        quadratic={"learning_rate": 0.05},
     ),
 )

@@ -39,6 +39,7 @@ def test_sign_convention() -> None:
         "dog",
         "dowg",
         "fromage",
+        "galore",
         "lamb",
         "lars",
         "lbfgs",
@@ -74,6 +75,7 @@ def test_sign_convention() -> None:
         "signum",
         "simplified_ademamix",
         "sm3",
+        "sophia",
         "yogi",
     }
     uphill = {
@@ -93,6 +95,7 @@ def test_sign_convention() -> None:
         "ema",
         "flatten",
         "freeze",
+        "hutchinson_estimator_diag_hessian",
         "identity",
         "keep_params_nonnegative",
         "lookahead",
@@ -112,6 +115,7 @@ def test_sign_convention() -> None:
         "scale_by_dog",
         "scale_by_dowg",
         "scale_by_factored_rms",
+        "scale_by_galore",
         "measure_with_ema",
         "monitor",
         "multi_transform",

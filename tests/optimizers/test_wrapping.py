@@ -1,4 +1,4 @@
-"""Mechanic, SAM, MADGRAD and split parts, where trajectories say too little or optax is at fault."""
+"""What wraps optimizers, Sophia and MADGRAD, where trajectories say too little or optax is at fault."""
 
 from __future__ import annotations
 
@@ -162,6 +162,103 @@ def test_a_sweep_runs_opaque_sam() -> None:
     grid = {"learning_rate": [0.01, 0.02]}
     sweep = lrjax.sweep(task.trial(optimizer), grid, task.data, steps=4, plan="sequential", progress=False)
     assert np.all(np.isfinite(sweep.metrics["loss"]))
+
+
+# Sophia.
+
+
+def test_hutchinson_s_estimate_is_unbiased_for_mixed_dtypes_too() -> None:
+    params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([0.5], jnp.bfloat16)}
+
+    def loss(p: Any) -> jax.Array:
+        x = jnp.concatenate([p["a"], p["b"].astype(jnp.float32)])
+        return jnp.sum(x) ** 2 + jnp.sum(x**3)
+
+    tx = lrjax.hutchinson_estimator_diag_hessian(jax.random.PRNGKey(1))
+
+    def step(state: Any, _: None) -> Any:
+        diagonal, state = tx.update(params, state, params, obj_fn=loss)
+        return state, diagonal
+
+    _, seen = jax.jit(lambda: jax.lax.scan(step, tx.init(params), None, length=4000))()
+    assert seen["b"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(jnp.mean(seen["a"], 0), [8.0, -10.0], atol=0.25)
+    np.testing.assert_allclose(jnp.mean(seen["b"].astype(jnp.float32)), 5.0, atol=0.25)
+
+
+def test_sophia_asks_for_the_function_and_takes_what_trials_pass() -> None:
+    tx = lrjax.sophia(0.1)
+    state = tx.init(START)
+    with pytest.raises(TypeError, match=r"`hutchinson_estimator_diag_hessian\.update\(obj_fn=\.\.\.\)` must"):
+        tx.update(START, state, START)
+    named, _ = tx.update(START, state, START, obj_fn=_loss)
+    passed, _ = tx.update(START, state, START, value_fn=_loss)
+    np.testing.assert_array_equal(named, passed)
+
+
+def test_sophia_without_a_bound() -> None:
+    tx = lrjax.sophia(1.0, b1=0.0, eps=0.5, weight_decay=0.0, clip_threshold=None)
+    updates, _ = tx.update(START, tx.init(START), START, obj_fn=_loss)
+    np.testing.assert_allclose(updates, -2 * START)
+
+
+def test_sophia_tells_how_much_is_not_clipped(capfd: pytest.CaptureFixture[str]) -> None:
+    def run(every: int) -> str:
+        tx = lrjax.sophia(0.1, eps=0.75, verbose=True, print_win_rate_every_n_steps=every)
+        state = tx.init(START)
+        for _ in range(2):
+            _, state = tx.update(START, state, START, obj_fn=_loss)
+        jax.effects_barrier()
+        return capfd.readouterr().out
+
+    assert run(2).count("of the step is not clipped") == 1
+    assert run(0) == ""
+
+
+# GaLore.
+
+
+@pytest.mark.parametrize("weight_dimension_numbers", [None, "all"])
+def test_galore_of_square_matrices_is_optaxs(weight_dimension_numbers: Any) -> None:
+    random = np.random.default_rng(3)
+    grads = [{"w": random.normal(size=(4, 4)), "b": random.normal(size=4)} for _ in range(5)]
+    grads = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), grads)
+
+    def make(library: Any) -> Any:
+        numbers = library.GaLoreDimensionNumbers() if weight_dimension_numbers else None
+        return library.galore(0.125, 2, 2, scale=0.25, weight_decay=0.5, weight_dimension_numbers=numbers)
+
+    ours, state = take_steps(make(lrjax), grads[0], grads)
+    theirs, their_state = take_steps(make(optax.contrib), grads[0], grads)
+    assert_close(ours, theirs, 1e-4)
+    assert jax.tree.map(jnp.shape, state[0].projector) == jax.tree.map(jnp.shape, their_state[0].projector)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (3, 6)])
+def test_galore_projects_the_shorter_side_where_optax_projects_the_longer(shape: tuple[int, int]) -> None:
+    params = jnp.zeros(shape)
+    assert lrjax.scale_by_galore(rank=2).init(params).projector.shape == (3, 2)
+    assert optax.contrib.scale_by_galore(rank=2).init(params).projector.shape == (6, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_galore_of_full_rank_without_an_optimizer_gives_the_gradient_back(dtype: str) -> None:
+    numbers = {
+        "w": lrjax.GaLoreDimensionNumbers((0, 2), 1),
+        "b": None,
+        "batch": lrjax.GaLoreDimensionNumbers(1, 2),
+    }
+    shapes = {"w": (2, 5, 2), "b": (3,), "batch": (3, 4, 2)}
+    random = np.random.default_rng(5)
+    grads = {name: jnp.asarray(random.normal(size=shape), dtype) for name, shape in shapes.items()}
+    tx = lrjax.scale_by_galore(
+        8, base_optimizer=lrjax.identity(), weight_dimension_numbers=numbers, scale=1.0
+    )
+    updates, state = tx.update(grads, tx.init(grads))
+    assert_close(updates, grads, 2 * float(jnp.finfo(dtype).eps) * 4)
+    sizes = jax.tree.map(jnp.shape, state.projector)
+    assert sizes == {"w": (4, 4), "b": (0, 0), "batch": (3, 2, 2)}
+    assert {x.dtype for x in jax.tree.leaves(state.projector)} == {jnp.dtype("float32")}
 
 
 # Normalize, MADGRAD, complex parts.

@@ -66,12 +66,7 @@ MISSING = {
     "update_infinity_moment",
     "update_moment_per_elem_norm",
 }
-MISSING_CONTRIB = {
-    "galore",
-    "hutchinson_estimator_diag_hessian",
-    "scale_by_galore",
-    "sophia",
-}
+MISSING_CONTRIB: set[str] = set()
 
 # Keywords that optax does not have.
 MORE_KEYWORDS = {

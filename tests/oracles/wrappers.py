@@ -132,3 +132,23 @@ def sam(gradients, theta, *, learning_rate, rho, sync_period):
             moved = here + rho * g / np.linalg.norm(g)
         yield moved - here
         here = moved
+
+
+def scale_by_galore(gradients, theta, *, rank, update_proj_gap, scale, b1=0.9, b2=0.999, eps=1e-8):
+    """Zhao et al., 2024, algorithm 2, of one matrix that is wider than tall."""
+    m = v = 0.0
+    for t, g in enumerate(gradients):
+        if t % update_proj_gap == 0:
+            p = np.linalg.svd(g, full_matrices=False)[0][:, :rank]
+        small = p.T @ g
+        m = b1 * m + (1 - b1) * small
+        v = b2 * v + (1 - b2) * small**2
+        step = m / (1 - b1 ** (t + 1)) / (np.sqrt(v / (1 - b2 ** (t + 1))) + eps)
+        yield scale * p @ step
+
+
+def galore(gradients, theta, *, learning_rate, weight_decay, **numbers):
+    for direction in scale_by_galore(gradients, theta, **numbers):
+        update = -learning_rate * (direction + weight_decay * theta)
+        yield update
+        theta = theta + update
