@@ -20,7 +20,12 @@ from lrjax.schedules._expression import schedule_from_text
 from lrjax.schedules._functions import MultiplicativeScheduleState, lambda_schedule, multiplicative_schedule
 from lrjax.schedules._greedy import GreedyState, greedy_schedule
 from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
-from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
+from lrjax.schedules._inject import (
+    InjectStatefulHyperparamsState,
+    inject_hyperparams,
+    inject_stateful_hyperparams,
+    schedulable,
+)
 from lrjax.schedules._inverse import (
     bottou_schedule,
     inverse_sqrt_schedule,
@@ -113,6 +118,7 @@ __all__ = [
     "hypergradient_schedule",
     "infinite_schedule",
     "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",

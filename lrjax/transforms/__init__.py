@@ -72,6 +72,12 @@ from lrjax.transforms._repairs import (
     keep_params_nonnegative,
     zero_nans,
 )
+from lrjax.transforms._safe import (
+    safe_increment,
+    safe_int32_increment,
+    safe_norm,
+    safe_root_mean_squares,
+)
 from lrjax.transforms._scaling import (
     normalize,
     normalize_by_update_norm,
@@ -130,6 +136,10 @@ __all__ = [
     "normalize_by_update_norm",
     "partition",
     "periodic_update",
+    "safe_increment",
+    "safe_int32_increment",
+    "safe_norm",
+    "safe_root_mean_squares",
     "scale",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",

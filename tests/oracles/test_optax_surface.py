@@ -53,19 +53,12 @@ OUT_OF_SCOPE_CONTRIB = {
 ELSEWHERE = {
     "bias_correction": "lrjax.tree.bias_correction",
     "tree_map_params": "lrjax.tree.map_params",
+    "update_infinity_moment": "lrjax.tree.update_infinity_moment",
     "update_moment": "lrjax.tree.update_moment",
+    "update_moment_per_elem_norm": "lrjax.tree.update_moment_per_elem_norm",
 }
 
-MISSING = {
-    "init_empty_state",
-    "inject_stateful_hyperparams",
-    "safe_increment",
-    "safe_int32_increment",
-    "safe_norm",
-    "safe_root_mean_squares",
-    "update_infinity_moment",
-    "update_moment_per_elem_norm",
-}
+MISSING: set[str] = set()
 MISSING_CONTRIB: set[str] = set()
 
 # Keywords that optax does not have.
