@@ -64,6 +64,27 @@ class EmptyState(NamedTuple):
     """
 
 
+def init_empty_state(params: Params) -> EmptyState:
+    """The `init` of a transformation that remembers nothing.
+
+    Args:
+      params: The parameters, which are not looked at.
+
+    Returns:
+      An `EmptyState`.
+
+    Example:
+      >>> import lrjax
+      >>> halve = lrjax.GradientTransformation(
+      ...     lrjax.init_empty_state, lambda updates, state, params=None, **extra: (updates / 2, state)
+      ... )
+      >>> halve.update(3.0, halve.init(0.0))
+      (1.5, EmptyState())
+    """
+    del params
+    return EmptyState()
+
+
 def with_extra_args_support(tx: Any) -> GradientTransformation:
     """Makes any transformation accept, and ignore, the extra keywords it does not use.
 
@@ -177,15 +198,11 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
     if not callable(f):
         raise _check.fail_type("stateless", "f", "a function of updates and params", _check.describe(f))
 
-    def init(params: Params) -> EmptyState:
-        del params
-        return EmptyState()
-
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra: Any) -> Any:
         del extra
         return f(updates, params), state
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(init_empty_state, update)
 
 
 def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformation:

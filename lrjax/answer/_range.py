@@ -50,8 +50,8 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
 
     Curves are averaged over neighbouring rates, and over seeds. The suggestion is a sixth of the rate at
     which that average is the lowest. It does not depend on scale, shift or sign of the loss, or on single
-    points. Full trainings with a constant rate want less than that for adaptive methods, those with a rate that comes
-    down to zero, and plain descent, more: a ramp does not show how a rate does in the long run.
+    points. Full trainings with a constant rate want less than that for adaptive methods; those with a rate
+    that comes down to zero, and plain descent, want more: a ramp does not show how a rate does in the end.
 
     There is no suggestion of curves that are too short, that are not finite from early on, that fall by no
     more than four standard errors of their noise, or whose lowest point is in the first tenth: they rise

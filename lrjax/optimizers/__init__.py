@@ -104,6 +104,12 @@ from lrjax.optimizers._full_matrix_adagrad import (
     FullMatrixAdagradState,
     full_matrix_adagrad,
 )
+from lrjax.optimizers._galore import (
+    GaLoreDimensionNumbers,
+    GaLoreState,
+    galore,
+    scale_by_galore,
+)
 from lrjax.optimizers._lamb import (
     lamb,
 )
@@ -127,6 +133,15 @@ from lrjax.optimizers._lookahead import (
     LookaheadParams,
     LookaheadState,
     lookahead,
+)
+from lrjax.optimizers._madgrad import (
+    MadgradState,
+    madgrad,
+    scale_by_madgrad,
+)
+from lrjax.optimizers._mechanic import (
+    MechanicState,
+    mechanize,
 )
 from lrjax.optimizers._momo import (
     MomoAdamState,
@@ -185,6 +200,10 @@ from lrjax.optimizers._rprop import (
     rprop,
     scale_by_rprop,
 )
+from lrjax.optimizers._sam import (
+    SAMState,
+    sam,
+)
 from lrjax.optimizers._schedule import (
     ScaleByScheduleState,
     scale_by_schedule,
@@ -210,6 +229,12 @@ from lrjax.optimizers._sm3 import (
     scale_by_sm3,
     sm3,
 )
+from lrjax.optimizers._sophia import (
+    HutchinsonState,
+    SophiaState,
+    hutchinson_estimator_diag_hessian,
+    sophia,
+)
 from lrjax.optimizers._yogi import (
     scale_by_yogi,
     yogi,
@@ -229,13 +254,19 @@ __all__ = [
     "DoWGState",
     "FactoredState",
     "FullMatrixAdagradState",
+    "GaLoreDimensionNumbers",
+    "GaLoreState",
+    "HutchinsonState",
     "LookaheadParams",
     "LookaheadState",
+    "MadgradState",
+    "MechanicState",
     "MomoAdamState",
     "MomoState",
     "MuonDimensionNumbers",
     "MuonState",
     "ProdigyState",
+    "SAMState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
@@ -261,6 +292,7 @@ __all__ = [
     "ScaleByVSGDState",
     "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
+    "SophiaState",
     "TraceState",
     "ZoomLinesearchInfo",
     "acprop",
@@ -285,11 +317,15 @@ __all__ = [
     "dowg",
     "fromage",
     "full_matrix_adagrad",
+    "galore",
+    "hutchinson_estimator_diag_hessian",
     "lamb",
     "lars",
     "lbfgs",
     "lion",
     "lookahead",
+    "madgrad",
+    "mechanize",
     "momo",
     "momo_adam",
     "muon",
@@ -306,6 +342,7 @@ __all__ = [
     "radam",
     "rmsprop",
     "rprop",
+    "sam",
     "scale_by_acprop",
     "scale_by_adadelta",
     "scale_by_adam",
@@ -322,8 +359,10 @@ __all__ = [
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
+    "scale_by_galore",
     "scale_by_lbfgs",
     "scale_by_lion",
+    "scale_by_madgrad",
     "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
@@ -348,6 +387,7 @@ __all__ = [
     "signum",
     "simplified_ademamix",
     "sm3",
+    "sophia",
     "trace",
     "value_and_grad_from_state",
     "vsgd",

@@ -12,6 +12,7 @@ from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._adam import adamw
+from lrjax.optimizers._matrices import Axes, axes_of, folded, matrix_axes, size, spread
 from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, stateless
 from lrjax.transforms import add_decayed_weights, partition
@@ -218,21 +219,21 @@ def muon(
     def labels(params: Params) -> Any:
         if given is None:
             return jax.tree.map(lambda p: "muon" if jnp.ndim(p) == 2 else "adam", params)
-        return _spread(_resolved(given, params), params, lambda axes, p: "adam" if axes is None else "muon")
+        return spread(given, params, lambda axes, p: "adam" if axes is None else "muon")
 
     def resize(updates: Updates, params: Params | None) -> Updates:
         del params
 
-        def leaf(u: Any, axes: _Leaf) -> jax.Array:
-            rows, columns = _matrix_axes("muon", axes, jnp.ndim(u))
-            fan_in, fan_out = _size(u, rows), _size(u, columns)
+        def leaf(u: Any, axes: Axes) -> jax.Array:
+            rows, columns = matrix_axes("muon", axes, jnp.ndim(u))
+            fan_in, fan_out = size(u, rows), size(u, columns)
             if consistent_rms is None:
                 factor: Any = math.sqrt(max(1, fan_out / fan_in))
             else:
                 factor = consistent_rms * math.sqrt(max(fan_in, fan_out))
             return _tree.multiply(_tree.wide(u), jnp.asarray(factor)).astype(jnp.result_type(u))
 
-        return jax.tree.map(leaf, updates, _axes_of(given, updates))
+        return jax.tree.map(leaf, updates, axes_of(given, updates, MuonDimensionNumbers()))
 
     orthogonal = _scale_by_muon(
         "muon", ns_coeffs, ns_steps, beta, eps, mu_dtype, nesterov, adaptive, preconditioning, given
@@ -297,17 +298,13 @@ def _scale_by_muon(
         m = _tree.moment(beta, updates, state.mu)
         m_hat = _tree.debias_ahead(m, updates, beta, t) if nesterov else _tree.debias(m, beta, t)
 
-        def leaf(m: jax.Array, axes: _Leaf) -> jax.Array:
-            rows, columns = _matrix_axes(call, axes, m.ndim)
-            batch = tuple(a for a in range(m.ndim) if a not in (*rows, *columns))
-            order = (*batch, *rows, *columns)
-            turned = m.transpose(order)
-            matrices = turned.reshape((-1 if batch else 1, _size(m, rows), _size(m, columns)))
-            made = _orthogonal(matrices, state.ns_coeffs, steps, eps, preconditioning)
-            made = made.reshape(turned.shape).transpose(sorted(range(m.ndim), key=order.__getitem__))
+        def leaf(m: jax.Array, axes: Axes) -> jax.Array:
+            matrices, unfold = folded(call, m, axes)
+            batch = matrices.reshape((math.prod(matrices.shape[:-2]), *matrices.shape[-2:]))
+            made = unfold(_orthogonal(batch, state.ns_coeffs, steps, eps, preconditioning))
             return jnp.sum(jnp.conj(m) * made) * made if adaptive else made
 
-        made = jax.tree.map(leaf, m_hat, _axes_of(dimension_numbers, updates))
+        made = jax.tree.map(leaf, m_hat, axes_of(dimension_numbers, updates, MuonDimensionNumbers()))
         return _tree.cast_like(made, updates), MuonState(t, _tree.cast_like(m, state.mu), state.ns_coeffs)
 
     return GradientTransformation(init, update)
@@ -334,53 +331,3 @@ def _orthogonal(x: jax.Array, coefficients: jax.Array, steps: int, eps: Any, pre
 
 def _gram(x: jax.Array) -> jax.Array:
     return x @ jnp.conj(x.mT)
-
-
-def _is_axes(x: Any) -> bool:
-    return x is None or isinstance(x, MuonDimensionNumbers)
-
-
-def _resolved(given: Any, tree: Any) -> Any:
-    return given(tree) if callable(given) else given
-
-
-def _spread(axes: Any, tree: Any, f: Any) -> Any:
-    """`f(axes, leaf)` over a tree, of which that of the axes may be a prefix."""
-    return jax.tree.map(
-        lambda a, part: jax.tree.map(lambda leaf: f(a, leaf), part), axes, tree, is_leaf=_is_axes
-    )
-
-
-def _axes_of(given: Any, tree: Any) -> Any:
-    """A tree of `MuonDimensionNumbers` for every leaf that is there."""
-    if given is None:
-        default = MuonDimensionNumbers()
-        return jax.tree.map(lambda leaf: _Leaf(default if jnp.ndim(leaf) == 2 else None), tree)
-    return _spread(_resolved(given, tree), tree, lambda axes, leaf: _Leaf(axes))
-
-
-class _Leaf:
-    """Axes as a leaf of a tree."""
-
-    def __init__(self, axes: MuonDimensionNumbers | None):
-        self.axes = axes
-
-
-def _matrix_axes(call: str, held: _Leaf, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The axes of rows and columns of a leaf, counted from the front."""
-    axes = held.axes
-    expected = "axes of a matrix for every leaf that Muon moves"
-    if axes is None:
-        raise _check.fail(call, "weight_dimension_numbers", expected, f"{axes} for a leaf with {ndim} axes")
-
-    def positive(a: int | tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(axis % ndim for axis in ((a,) if isinstance(a, int) else a))
-
-    rows, columns = positive(axes.reduction_axis), positive(axes.output_axis)
-    if set(rows) & set(columns):
-        raise _check.fail(call, "weight_dimension_numbers", "axes that differ", axes)
-    return rows, columns
-
-
-def _size(x: Any, axes: tuple[int, ...]) -> int:
-    return math.prod(jnp.shape(x)[axis] for axis in axes)

@@ -1,26 +1,55 @@
 """Schedules: how a number, most often the learning rate, moves during training."""
 
-from lrjax.schedules._algebra import CooldownState, RepeatState, cooldown, repeat, warmup
-from lrjax.schedules._chebyshev import chebyshev_schedule
+from lrjax.schedules._algebra import (
+    CooldownState,
+    RepeatState,
+    cooldown,
+    repeat,
+    warmup,
+)
+from lrjax.schedules._chebyshev import (
+    chebyshev_schedule,
+)
 from lrjax.schedules._curves import (
     flat_cosine_schedule,
     k_decay,
     rex_schedule,
     tanh_decay,
 )
-from lrjax.schedules._cyclic import cyclic_schedule
+from lrjax.schedules._cyclic import (
+    cyclic_schedule,
+)
 from lrjax.schedules._decay import (
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
     linear_schedule,
 )
-from lrjax.schedules._driven import HeldOutState
-from lrjax.schedules._expression import schedule_from_text
-from lrjax.schedules._functions import MultiplicativeScheduleState, lambda_schedule, multiplicative_schedule
-from lrjax.schedules._greedy import GreedyState, greedy_schedule
-from lrjax.schedules._hypergradient import HypergradientState, hypergradient_schedule
-from lrjax.schedules._inject import InjectStatefulHyperparamsState, inject_hyperparams, schedulable
+from lrjax.schedules._driven import (
+    HeldOutState,
+)
+from lrjax.schedules._expression import (
+    schedule_from_text,
+)
+from lrjax.schedules._functions import (
+    MultiplicativeScheduleState,
+    lambda_schedule,
+    multiplicative_schedule,
+)
+from lrjax.schedules._greedy import (
+    GreedyState,
+    greedy_schedule,
+)
+from lrjax.schedules._hypergradient import (
+    HypergradientState,
+    hypergradient_schedule,
+)
+from lrjax.schedules._inject import (
+    InjectStatefulHyperparamsState,
+    inject_hyperparams,
+    inject_stateful_hyperparams,
+    schedulable,
+)
 from lrjax.schedules._inverse import (
     bottou_schedule,
     inverse_sqrt_schedule,
@@ -29,8 +58,13 @@ from lrjax.schedules._inverse import (
     power_schedule,
     robbins_monro_schedule,
 )
-from lrjax.schedules._join import JoinSchedulesState, join_schedules
-from lrjax.schedules._noise import noisy_schedule
+from lrjax.schedules._join import (
+    JoinSchedulesState,
+    join_schedules,
+)
+from lrjax.schedules._noise import (
+    noisy_schedule,
+)
 from lrjax.schedules._onecycle import (
     cosine_onecycle_schedule,
     linear_onecycle_schedule,
@@ -51,11 +85,28 @@ from lrjax.schedules._plateau import (
     plateau_cooldown_schedule,
     plateau_schedule,
 )
-from lrjax.schedules._polyak import L4State, PolyakState, l4_schedule, polyak_schedule
-from lrjax.schedules._polynomial import linear_factor_schedule, polynomial_schedule
-from lrjax.schedules._preview import check_schedule
-from lrjax.schedules._reduce_on_plateau import ReduceLROnPlateauState, reduce_on_plateau
-from lrjax.schedules._restarts import cosine_restarts_schedule, hard_restarts_schedule, sgdr_schedule
+from lrjax.schedules._polyak import (
+    L4State,
+    PolyakState,
+    l4_schedule,
+    polyak_schedule,
+)
+from lrjax.schedules._polynomial import (
+    linear_factor_schedule,
+    polynomial_schedule,
+)
+from lrjax.schedules._preview import (
+    check_schedule,
+)
+from lrjax.schedules._reduce_on_plateau import (
+    ReduceLROnPlateauState,
+    reduce_on_plateau,
+)
+from lrjax.schedules._restarts import (
+    cosine_restarts_schedule,
+    hard_restarts_schedule,
+    sgdr_schedule,
+)
 from lrjax.schedules._schedule import (
     CombinedScheduleState,
     Schedule,
@@ -66,8 +117,13 @@ from lrjax.schedules._schedule import (
     start,
     unset,
 )
-from lrjax.schedules._spike import SpikeBackoffState, spike_backoff_schedule
-from lrjax.schedules._untuned import untuned_warmup_schedule
+from lrjax.schedules._spike import (
+    SpikeBackoffState,
+    spike_backoff_schedule,
+)
+from lrjax.schedules._untuned import (
+    untuned_warmup_schedule,
+)
 from lrjax.schedules._warmup import (
     warmup_constant_schedule,
     warmup_cosine_decay_schedule,
@@ -75,7 +131,11 @@ from lrjax.schedules._warmup import (
     warmup_polynomial_decay_schedule,
     warmup_schedule,
 )
-from lrjax.schedules._wsd import infinite_schedule, tri_stage_schedule, wsd_schedule
+from lrjax.schedules._wsd import (
+    infinite_schedule,
+    tri_stage_schedule,
+    wsd_schedule,
+)
 
 __all__ = [
     "CombinedScheduleState",
@@ -116,6 +176,7 @@ __all__ = [
     "hypergradient_schedule",
     "infinite_schedule",
     "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",

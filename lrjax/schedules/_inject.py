@@ -119,6 +119,34 @@ def inject_hyperparams(
     return make
 
 
+def inject_stateful_hyperparams(
+    inner_factory: Callable[..., Any],
+    static_args: str | Iterable[str] = (),
+    hyperparam_dtype: Any = None,
+) -> Callable[..., GradientTransformation]:
+    """Optax's older name for `inject_hyperparams`, which takes schedules with a state too.
+
+    Args:
+      inner_factory: What makes the transformation: `lrjax.adam`, a function of yours, or optax's.
+      static_args: The names of more arguments that are left as they are.
+      hyperparam_dtype: The dtype of the values; None for float32.
+
+    Returns:
+      A function with the arguments of `inner_factory`; see `inject_hyperparams`.
+
+    Raises:
+      TypeError: If `inner_factory` is not callable.
+      ValueError: If `static_args` names no argument of it.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.inject_stateful_hyperparams(lrjax.sgd)(learning_rate=0.5)
+      >>> sorted(tx.init(jnp.zeros(2)).hyperparams)
+      ['learning_rate']
+    """
+    return inject_hyperparams(inner_factory, static_args, hyperparam_dtype)
+
+
 def schedulable(recipe: Callable[P, T]) -> Callable[P, T]:
     """A recipe each of whose numbers, annotated `ScalarLike`, may also be a schedule.
 

@@ -21,6 +21,10 @@ from lrjax.transforms._clipping import (
     clip_by_global_norm,
     global_norm,
 )
+from lrjax.transforms._complex import (
+    SplitRealAndImaginaryState,
+    split_real_and_imaginary,
+)
 from lrjax.transforms._conditions import (
     ApplyIfFiniteState,
     ConditionallyMaskState,
@@ -28,6 +32,9 @@ from lrjax.transforms._conditions import (
     apply_if_finite,
     conditionally_mask,
     conditionally_transform,
+)
+from lrjax.transforms._gate import (
+    gated,
 )
 from lrjax.transforms._layout import (
     flatten,
@@ -48,6 +55,7 @@ from lrjax.transforms._noise import (
     AddNoiseState,
     add_noise,
     noise,
+    typed_key,
 )
 from lrjax.transforms._parameter_averages import (
     ParameterAverageState,
@@ -72,7 +80,14 @@ from lrjax.transforms._repairs import (
     keep_params_nonnegative,
     zero_nans,
 )
+from lrjax.transforms._safe import (
+    safe_increment,
+    safe_int32_increment,
+    safe_norm,
+    safe_root_mean_squares,
+)
 from lrjax.transforms._scaling import (
+    normalize,
     normalize_by_update_norm,
     scale,
     scale_by_param_block_norm,
@@ -108,6 +123,7 @@ __all__ = [
     "ParameterAverageState",
     "PartitionState",
     "SnapshotState",
+    "SplitRealAndImaginaryState",
     "ZeroNansState",
     "adaptive_grad_clip",
     "add_decayed_weights",
@@ -128,6 +144,7 @@ __all__ = [
     "exponential_average",
     "flatten",
     "freeze",
+    "gated",
     "global_norm",
     "incremental_update",
     "keep_params_nonnegative",
@@ -138,10 +155,15 @@ __all__ = [
     "multi_transform",
     "named_chain",
     "noise",
+    "normalize",
     "normalize_by_update_norm",
     "partition",
     "periodic_update",
     "polyak_average",
+    "safe_increment",
+    "safe_int32_increment",
+    "safe_norm",
+    "safe_root_mean_squares",
     "scale",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
@@ -152,6 +174,8 @@ __all__ = [
     "skip_large_updates",
     "skip_not_finite",
     "snapshot",
+    "split_real_and_imaginary",
     "trust_ratio",
+    "typed_key",
     "zero_nans",
 ]

@@ -74,7 +74,7 @@ def noise(
     if key is not None and seed is not None:
         raise _check.fail(call, "seed", "None where `key` is given", _check.describe(seed))
     first = (
-        _typed_key(call, "key", 0 if key is None else key) if seed is None else _typed_key(call, "seed", seed)
+        typed_key(call, "key", 0 if key is None else key) if seed is None else typed_key(call, "seed", seed)
     )
 
     def init(params: Params) -> AddNoiseState:
@@ -102,11 +102,14 @@ def noise(
     return GradientTransformation(init, update)
 
 
-def _typed_key(call: str, argument: str, key: Any) -> jax.Array:
+def typed_key(call: str, argument: str, key: Any) -> jax.Array:
+    """A random key from one, typed or of the old kind, or from a seed."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     if isinstance(key, jax.Array) and key.ndim == 0 and jnp.issubdtype(key.dtype, jnp.integer):
         return jax.random.key(key)  # a seed, which may be a tracer
+    if isinstance(key, jax.Array) and key.ndim == 1 and key.dtype == jnp.uint32:
+        return jax.random.wrap_key_data(key)  # what `jax.random.PRNGKey` makes
     try:
         return jax.random.key(operator.index(key))
     except TypeError as error:

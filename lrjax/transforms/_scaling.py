@@ -173,6 +173,35 @@ def normalize_by_update_norm(
     return stateless(normalize)
 
 
+def normalize() -> GradientTransformation:
+    r"""Divides updates by their norm over all leaves: $u \leftarrow u / \|u\|$, and 0 stays 0.
+
+    `normalize_by_update_norm` has a scale and an $\epsilon$.
+
+    Returns:
+      A stateless `GradientTransformation`.
+
+    Note:
+      optax makes NaN of zero updates, and of half-precision ones whose squares overflow.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.normalize()
+      >>> updates, state = tx.update(jnp.array([3.0, 4.0]), tx.init(0.0))
+      >>> round(float(updates[0]), 4), round(float(updates[1]), 4)
+      (0.6, 0.8)
+    """
+
+    def normalized(updates: Updates, params: Params | None) -> Updates:
+        del params
+        size = _tree.norm(updates)
+        size = jnp.where(size == 0, 1, size)
+        divided = jax.tree.map(lambda u: _tree.divide(_tree.wide(u), size), updates)
+        return _tree.cast_like(divided, updates)
+
+    return stateless(normalized)
+
+
 def trust_ratio(
     call: str, min_norm: ScalarLike, trust_coefficient: ScalarLike, eps: ScalarLike
 ) -> GradientTransformation:

@@ -27,7 +27,9 @@ from lrjax.tree._making import (
     random_like,
     size,
     split_key_like,
+    update_infinity_moment,
     update_moment,
+    update_moment_per_elem_norm,
     zeros_like,
 )
 from lrjax.tree._state import NamedTupleKey, get, get_all_with_path, map_params, set
@@ -60,7 +62,9 @@ __all__ = [
     "split_key_like",
     "sub",
     "sum",
+    "update_infinity_moment",
     "update_moment",
+    "update_moment_per_elem_norm",
     "vdot",
     "where",
     "zeros_like",

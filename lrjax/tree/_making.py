@@ -194,6 +194,73 @@ def update_moment(updates: Any, moments: Any, decay: ScalarLike, order: int) -> 
     return cast_like(_tree.moment(decay, powers, moments), moments)
 
 
+def update_moment_per_elem_norm(updates: Any, moments: Any, decay: ScalarLike, order: int) -> Any:
+    r"""One step of an average of powers of magnitudes: $\beta m + (1 - \beta) |u|^k$, real for complex $u$.
+
+    Args:
+      updates: $u$, a pytree of arrays.
+      moments: $m$, another of the same structure.
+      decay: $\beta$ in [0, 1].
+      order: $k$, >= 1. Static.
+
+    Returns:
+      The new average, in the dtypes of the old one.
+
+    Note:
+      In optax odd powers of real numbers keep their sign.
+
+    Raises:
+      TypeError: If a number is of the wrong kind.
+      ValueError: If it is out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> moment = jnp.array(0.0)
+      >>> float(lrjax.tree.update_moment_per_elem_norm(jnp.array(3.0 + 4.0j), moment, decay=0.75, order=2))
+      6.25
+    """
+    call = "tree.update_moment_per_elem_norm"
+    _check.number(call, "decay", decay, low=0, high=1)
+    order = _check.integer(call, "order", order, low=1)
+
+    def power(u: Any) -> jax.Array:
+        x = _tree.wide(u)
+        return jnp.abs(x) ** order if order % 2 else _tree.square(x) ** (order // 2)
+
+    return cast_like(_tree.moment(decay, jax.tree.map(power, updates), moments), moments)
+
+
+def update_infinity_moment(updates: Any, moments: Any, decay: ScalarLike, eps: ScalarLike) -> Any:
+    r"""One step of a maximum that fades: $\max(|u| + \epsilon, \beta m)$.
+
+    Args:
+      updates: $u$, a pytree of arrays.
+      moments: $m$, another of the same structure.
+      decay: $\beta$ in [0, 1].
+      eps: $\epsilon$ >= 0.
+
+    Returns:
+      The new maximum, in the dtypes of the old one.
+
+    Raises:
+      TypeError: If a number is of the wrong kind.
+      ValueError: If it is out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> moment = jnp.array([1.0, 4.0])
+      >>> lrjax.tree.update_infinity_moment(jnp.array([-3.0, 1.0]), moment, decay=0.5, eps=0.0)
+      Array([3., 2.], dtype=float32)
+    """
+    _check.number("tree.update_infinity_moment", "decay", decay, low=0, high=1)
+    _check.number("tree.update_infinity_moment", "eps", eps, low=0)
+
+    def leaf(u: Any, m: Any) -> jax.Array:
+        return jnp.maximum(jnp.abs(_tree.wide(u)) + eps, decay * _tree.wide(m))
+
+    return cast_like(jax.tree.map(leaf, updates, moments), moments)
+
+
 def bias_correction(moment: Any, decay: ScalarLike, count: Any) -> Any:
     r"""An average that began at zero, corrected for it: $m / (1 - \beta^t)$.
 

@@ -19,12 +19,14 @@ from tests.catalogue import (
     composed,
     conditions,
     contrib,
+    curvature,
     ingredients,
     layerwise,
     parts,
     recipes,
     searches,
     signs_and_others,
+    wrapping,
 )
 from tests.catalogue.row import Row
 
@@ -37,6 +39,7 @@ CATALOGUE: tuple[Row, ...] = (
     *layerwise.ROWS,
     *signs_and_others.ROWS,
     *contrib.ROWS,
+    *curvature.ROWS,
     *ingredients.ROWS,
     *composed.ROWS,
     *accumulation.ROWS,
@@ -45,6 +48,7 @@ CATALOGUE: tuple[Row, ...] = (
     *conditions.ROWS,
     *parts.ROWS,
     *searches.ROWS,
+    *wrapping.ROWS,
 )
 
 

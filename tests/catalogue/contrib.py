@@ -59,6 +59,7 @@ MOMO_ADAM = {
     "b2": (0.999, 0.9),
     "eps": (1e-8, 1e-2),
 }
+MADGRAD = {"learning_rate": RATE, "momentum": (0.9, 0.5), "eps": (1e-6, 1e-2)}
 FREE = {"learning_rate": RATE, "b1": (0.9, 0.75)}
 WARMUP = {"warmup_steps": (2.0, 4.0), "weight_lr_power": (2.0, 0.5)}
 
@@ -173,6 +174,29 @@ cocob_row = functools.partial(
     compiled_rtol=1e-4,
     wide_fields=("cumulative_gradients", "reward", "scale", "subgradients"),
     departures=dict.fromkeys(("cumulative_gradients", "reward", "scale", "subgradients"), HALF_WIDE),
+)
+
+
+def _unshifted(name: str) -> Callable[..., Any]:
+    """optax's MADGRAD, which adds eps to the rate, at the rate that this makes the one given."""
+    make = getattr(optax.contrib, name)
+    return lambda learning_rate, eps=1e-6, **numbers: make(learning_rate - eps, eps=eps, **numbers)
+
+
+madgrad_row = functools.partial(
+    row,
+    rate_beside=True,
+    descends=True,
+    needs_params=True,
+    required=("learning_rate",),
+    edge={"momentum": 0.0, "eps": 0.0},
+    # A step is a small difference: of parameters, and of a sum over a root.
+    compiled_rtol=1e-5,
+    float32_rtol=1e-5,
+    optax_float32_rtol=1e-5,
+    optax_float64_rtol=1e-6,  # optax's root of the step is float32 there
+    wide_fields=("grad_sum_sq", "s"),
+    departures={"grad_sum_sq": HALF_WIDE, "s": HALF_WIDE, "learning_rate": "optax adds eps to it"},
 )
 momo_row = functools.partial(
     row,
@@ -425,6 +449,18 @@ ROWS: tuple[Row, ...] = (
         numbers={"learning_rate": NEW_FACTOR, **COCOB, **DECAY},
         required=("weight_decay",),
         quadratic={"alpha": 10.0},
+    ),
+    madgrad_row(
+        "scale_by_madgrad",
+        numbers=MADGRAD,
+        optax=_unshifted("scale_by_madgrad"),
+        quadratic={"learning_rate": 0.5},
+    ),
+    madgrad_row(
+        "madgrad",
+        numbers={**MADGRAD, **DECAY},
+        optax=_unshifted("madgrad"),
+        quadratic={"learning_rate": 0.5},
     ),
     momo_row(
         "momo",

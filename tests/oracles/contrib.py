@@ -329,3 +329,57 @@ def muon(gradients, theta, *, learning_rate, weight_decay, consistent_rms=None, 
     own = {name: x for name, x in numbers.items() if name not in adam}
     directions = [factor * d for d in scale_by_muon(gradients, theta, **own)]
     yield from _descend_with_decay(lambda t, g: directions[t], gradients, theta, learning_rate, weight_decay)
+
+
+def scale_by_madgrad(gradients, theta, *, learning_rate, momentum, eps, weight_decay=0.0):
+    """Defazio and Jelassi, 2021, algorithm 1."""
+    first, s, nu = theta.copy(), np.zeros_like(theta), np.zeros_like(theta)
+    for k, gradient in enumerate(gradients):
+        g = gradient + weight_decay * theta
+        weight = learning_rate * np.sqrt(k + 1)
+        s = s + weight * g
+        nu = nu + weight * g**2
+        z = first - s / (np.cbrt(nu) + eps)
+        moved = momentum * theta + (1 - momentum) * z
+        yield moved - theta
+        theta = moved
+
+
+madgrad = scale_by_madgrad
+
+
+def _curvatures(theta):
+    """Those of the rows' function, whose Hessian is diagonal: random signs estimate it exactly."""
+    return 2.0 ** (np.arange(theta.size) % 4)
+
+
+def hutchinson_estimator_diag_hessian(gradients, theta):
+    for g in gradients:
+        yield _curvatures(theta) * g  # as the row has it
+
+
+def sophia(
+    gradients,
+    theta,
+    *,
+    learning_rate,
+    b1,
+    b2,
+    eps,
+    weight_decay,
+    gamma,
+    update_interval,
+    clip_threshold=np.inf,
+):
+    """Liu et al., 2023, algorithm 3, debiased, and the estimate after the step, as in their code."""
+    m, h = np.zeros_like(theta), np.zeros_like(theta)
+
+    def direction(t, g):
+        nonlocal m, h
+        m = b1 * m + (1 - b1) * g
+        step = m / (1 - b1 ** (t + 1)) / np.maximum(gamma * h, eps)
+        if t % update_interval == 0:
+            h = b2 * h + (1 - b2) * _curvatures(theta)
+        return np.clip(step, -clip_threshold, clip_threshold)
+
+    yield from _descend_with_decay(direction, gradients, theta, learning_rate, weight_decay)

@@ -53,31 +53,13 @@ OUT_OF_SCOPE_CONTRIB = {
 ELSEWHERE = {
     "bias_correction": "lrjax.tree.bias_correction",
     "tree_map_params": "lrjax.tree.map_params",
+    "update_infinity_moment": "lrjax.tree.update_infinity_moment",
     "update_moment": "lrjax.tree.update_moment",
+    "update_moment_per_elem_norm": "lrjax.tree.update_moment_per_elem_norm",
 }
 
-MISSING = {
-    "init_empty_state",
-    "inject_stateful_hyperparams",
-    "safe_increment",
-    "safe_int32_increment",
-    "safe_norm",
-    "safe_root_mean_squares",
-    "update_infinity_moment",
-    "update_moment_per_elem_norm",
-}
-MISSING_CONTRIB = {
-    "galore",
-    "hutchinson_estimator_diag_hessian",
-    "madgrad",
-    "mechanize",
-    "normalize",
-    "sam",
-    "scale_by_galore",
-    "scale_by_madgrad",
-    "sophia",
-    "split_real_and_imaginary",
-}
+MISSING: set[str] = set()
+MISSING_CONTRIB: set[str] = set()
 
 # Keywords that optax does not have.
 MORE_KEYWORDS = {
@@ -88,7 +70,7 @@ MORE_KEYWORDS = {
     "scale_by_adan": "look_ahead",
 }
 # State fields that optax does not have, after those it has.
-MORE_FIELDS = {"ScheduleFreeState": ("x",)}
+MORE_FIELDS = {"MechanicState": ("delta",), "ScheduleFreeState": ("x",)}
 
 
 def _public(module: Any) -> dict[str, Any]:

@@ -23,8 +23,6 @@ MISSING = {
     "batch_shape",
     "dtype",
     "unwrap_random_key_data",
-    "update_infinity_moment",
-    "update_moment_per_elem_norm",
 }
 
 
@@ -77,6 +75,8 @@ def test_arguments_are_optaxs(name: str) -> None:
         ("full_like", (X, 2.5)),
         ("size", (X,)),
         ("update_moment", (X, Y, 0.9, 2)),
+        ("update_infinity_moment", (X, Y, 0.9, 0.25)),
+        ("update_moment_per_elem_norm", (X, Y, 0.9, 4)),
         ("bias_correction", (X, 0.5, jnp.int32(2))),
     ],
 )
@@ -198,3 +198,13 @@ def test_what_stands_for_parameters_is_told_from_what_does_not(make: Any) -> Non
     assert {"other"} < set(jax.tree.leaves(marked))
     unchanged = lrjax.tree.map_params(tx.init, lambda leaf: leaf, state, is_leaf=no_part)
     assert_close(unchanged, state, 0)
+
+
+def test_moments_of_magnitudes_are_real_and_never_negative() -> None:
+    u, m = jnp.array([3.0 + 4.0j, -2.0]), jnp.zeros(2)
+    for order in (1, 2, 3, 4):
+        got = lrjax.tree.update_moment_per_elem_norm(u, m, 0.5, order)
+        np.testing.assert_allclose(got, [0.5 * 5.0**order, 0.5 * 2.0**order], rtol=1e-6)
+        ours = lrjax.tree.update_moment_per_elem_norm(u.real, m, 0.5, order)
+        np.testing.assert_allclose(ours, [0.5 * 3.0**order, 0.5 * 2.0**order], rtol=1e-6)
+    assert optax.tree.update_moment_per_elem_norm(u.real, m, 0.5, 3)[1] < 0
