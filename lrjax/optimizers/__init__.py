@@ -71,12 +71,21 @@ from lrjax.optimizers._dadapt import (
     DAdaptAdamWState,
     dadapt_adamw,
 )
+from lrjax.optimizers._dadapt_adagrad import (
+    DAdaptAdaGradState,
+    dadapt_adagrad,
+)
+from lrjax.optimizers._dadapt_sgd import (
+    DAdaptSGDState,
+    dadapt_sgd,
+)
 from lrjax.optimizers._dog import (
     DoGState,
     DoWGState,
     ScaleByDistanceOverGradientsState,
     dog,
     dowg,
+    ldog,
     scale_by_distance_over_gradients,
     scale_by_dog,
     scale_by_dowg,
@@ -174,6 +183,7 @@ from lrjax.optimizers._schedule_free import (
     schedule_free,
     schedule_free_adamw,
     schedule_free_eval_params,
+    schedule_free_radam,
     schedule_free_sgd,
 )
 from lrjax.optimizers._sgd import (
@@ -203,7 +213,9 @@ from lrjax.optimizers._zoom import (
 __all__ = [
     "BacktrackingLinesearchInfo",
     "COCOBState",
+    "DAdaptAdaGradState",
     "DAdaptAdamWState",
+    "DAdaptSGDState",
     "DoGState",
     "DoWGState",
     "FactoredState",
@@ -253,13 +265,16 @@ __all__ = [
     "adopt",
     "amsgrad",
     "cocob",
+    "dadapt_adagrad",
     "dadapt_adamw",
+    "dadapt_sgd",
     "dog",
     "dowg",
     "fromage",
     "lamb",
     "lars",
     "lbfgs",
+    "ldog",
     "lion",
     "lookahead",
     "momo",
@@ -311,6 +326,7 @@ __all__ = [
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
+    "schedule_free_radam",
     "schedule_free_sgd",
     "sgd",
     "sign_sgd",

@@ -58,6 +58,11 @@ from lrjax.transforms._partition import (
     selective_transform,
     set_to_zero,
 )
+from lrjax.transforms._polynomial_averaging import (
+    PolynomialAveragingState,
+    polynomial_averaging,
+    polynomial_averaging_eval_params,
+)
 from lrjax.transforms._repairs import (
     ZeroNansState,
     centralize,
@@ -90,6 +95,7 @@ __all__ = [
     "MultiSteps",
     "MultiStepsState",
     "PartitionState",
+    "PolynomialAveragingState",
     "SnapshotState",
     "ZeroNansState",
     "adaptive_grad_clip",
@@ -118,6 +124,8 @@ __all__ = [
     "normalize_by_update_norm",
     "partition",
     "periodic_update",
+    "polynomial_averaging",
+    "polynomial_averaging_eval_params",
     "scale",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",

@@ -35,13 +35,16 @@ def test_sign_convention() -> None:
         "amsgrad",
         "chain",  # of an ingredient and `scale_by_learning_rate`
         "cocob",
+        "dadapt_adagrad",
         "dadapt_adamw",
+        "dadapt_sgd",
         "dog",
         "dowg",
         "fromage",
         "lamb",
         "lars",
         "lbfgs",
+        "ldog",
         "lion",
         "momo",
         "momo_adam",
@@ -62,6 +65,7 @@ def test_sign_convention() -> None:
         "scale_by_learning_rate",  # where the sign is flipped, once
         "schedule_free",
         "schedule_free_adamw",
+        "schedule_free_radam",
         "schedule_free_sgd",
         "scale_by_backtracking_linesearch",
         "scale_by_zoom_linesearch",
@@ -113,6 +117,7 @@ def test_sign_convention() -> None:
         "multi_transform",
         "named_chain",
         "partition",
+        "polynomial_averaging",
         "reduce_on_plateau",
         "scale_by_lbfgs",
         "scale_by_learning_rate",  # with flip_sign=False, or without a rate

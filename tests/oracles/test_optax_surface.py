@@ -81,6 +81,7 @@ MISSING_CONTRIB = {
 
 # Keywords that optax does not have.
 MORE_KEYWORDS = {
+    "adafactor": "relative_step",
     "adan": "look_ahead",
     "dadapt_adamw": "bias_correction",
     "polynomial_schedule": "cycle",
