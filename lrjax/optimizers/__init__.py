@@ -9,6 +9,11 @@ from lrjax.optimizers._adabelief import (
     adabelief,
     scale_by_belief,
 )
+from lrjax.optimizers._adabound import (
+    adabound,
+    amsbound,
+    scale_by_adabound,
+)
 from lrjax.optimizers._adadelta import (
     ScaleByAdaDeltaState,
     adadelta,
@@ -34,6 +39,9 @@ from lrjax.optimizers._adamax import (
     adamax,
     adamaxw,
     scale_by_adamax,
+)
+from lrjax.optimizers._adamp import (
+    adamp,
 )
 from lrjax.optimizers._adan import (
     ScaleByAdanState,
@@ -61,6 +69,9 @@ from lrjax.optimizers._backtracking import (
     BacktrackingLinesearchInfo,
     ScaleByBacktrackingLinesearchState,
     scale_by_backtracking_linesearch,
+)
+from lrjax.optimizers._cautious import (
+    cautious,
 )
 from lrjax.optimizers._cocob import (
     COCOBState,
@@ -93,6 +104,14 @@ from lrjax.optimizers._dog import (
 from lrjax.optimizers._fromage import (
     fromage,
 )
+from lrjax.optimizers._gi_adam import (
+    gi_adam,
+    scale_by_gi_adam,
+)
+from lrjax.optimizers._grokfast import (
+    GrokfastState,
+    grokfast,
+)
 from lrjax.optimizers._lamb import (
     lamb,
 )
@@ -116,6 +135,11 @@ from lrjax.optimizers._lookahead import (
     LookaheadParams,
     LookaheadState,
     lookahead,
+)
+from lrjax.optimizers._mars import (
+    ScaleByMarsState,
+    mars,
+    scale_by_mars,
 )
 from lrjax.optimizers._momo import (
     MomoAdamState,
@@ -191,6 +215,11 @@ from lrjax.optimizers._sgd import (
     sgd,
     trace,
 )
+from lrjax.optimizers._shampoo import (
+    ScaleByShampooState,
+    scale_by_shampoo,
+    shampoo,
+)
 from lrjax.optimizers._sign import (
     sign_sgd,
     signum,
@@ -199,6 +228,14 @@ from lrjax.optimizers._sm3 import (
     ScaleBySM3State,
     scale_by_sm3,
     sm3,
+)
+from lrjax.optimizers._soap import (
+    ScaleBySoapState,
+    scale_by_soap,
+    soap,
+)
+from lrjax.optimizers._stable_adamw import (
+    stable_adamw,
 )
 from lrjax.optimizers._yogi import (
     scale_by_yogi,
@@ -219,6 +256,7 @@ __all__ = [
     "DoGState",
     "DoWGState",
     "FactoredState",
+    "GrokfastState",
     "LookaheadParams",
     "LookaheadState",
     "MomoAdamState",
@@ -236,6 +274,7 @@ __all__ = [
     "ScaleByDistanceOverGradientsState",
     "ScaleByLBFGSState",
     "ScaleByLionState",
+    "ScaleByMarsState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
     "ScaleByRStdDevState",
@@ -246,24 +285,30 @@ __all__ = [
     "ScaleByRssState",
     "ScaleBySM3State",
     "ScaleByScheduleState",
+    "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
+    "ScaleBySoapState",
     "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
     "TraceState",
     "ZoomLinesearchInfo",
     "acprop",
     "adabelief",
+    "adabound",
     "adadelta",
     "adafactor",
     "adagrad",
     "adam",
     "adamax",
     "adamaxw",
+    "adamp",
     "adamw",
     "adan",
     "ademamix",
     "adopt",
+    "amsbound",
     "amsgrad",
+    "cautious",
     "cocob",
     "dadapt_adagrad",
     "dadapt_adamw",
@@ -271,12 +316,15 @@ __all__ = [
     "dog",
     "dowg",
     "fromage",
+    "gi_adam",
+    "grokfast",
     "lamb",
     "lars",
     "lbfgs",
     "ldog",
     "lion",
     "lookahead",
+    "mars",
     "momo",
     "momo_adam",
     "muon",
@@ -293,6 +341,7 @@ __all__ = [
     "rmsprop",
     "rprop",
     "scale_by_acprop",
+    "scale_by_adabound",
     "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_adamax",
@@ -307,8 +356,10 @@ __all__ = [
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
+    "scale_by_gi_adam",
     "scale_by_lbfgs",
     "scale_by_lion",
+    "scale_by_mars",
     "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
@@ -318,8 +369,10 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_shampoo",
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
+    "scale_by_soap",
     "scale_by_stddev",
     "scale_by_yogi",
     "scale_by_zoom_linesearch",
@@ -329,10 +382,13 @@ __all__ = [
     "schedule_free_radam",
     "schedule_free_sgd",
     "sgd",
+    "shampoo",
     "sign_sgd",
     "signum",
     "simplified_ademamix",
     "sm3",
+    "soap",
+    "stable_adamw",
     "trace",
     "value_and_grad_from_state",
     "yogi",

@@ -141,7 +141,7 @@ def dadapt_adagrad(
         estimate = larger_estimate(d, weighted(s) - squares, _tree.sum_of_magnitudes(s))
         d_next = limited_growth(d, estimate, growth_rate)
 
-        def move(x0: jax.Array, s: jax.Array, a: jax.Array, p: Any) -> jax.Array:
+        def move(x0: jax.Array, s: jax.Array, a: jax.Array, p: Any) -> Any:
             # beta theta + (1 - beta) z - theta
             return (1 - momentum) * (x0 - over_root(s, a) - _tree.wide(p))
 
