@@ -37,7 +37,7 @@ GROWTH: dict[str, Any] = {"growth_rate": (1.5, 1.125)}
 FREE = {"learning_rate": RATE, "b1": (0.9, 0.75), "b2": (0.999, 0.9), "eps": (1e-8, 1e-2), **DECAY}
 
 MOMENTS = {"b1": (0.9, 0.75), "b2": (0.999, 0.9), "eps": (1e-8, 1e-2)}
-BOUNDED = {**MOMENTS, "gamma": (1e-3, 0.5), "final_scale": (100.0, 0.5)}
+BOUNDED = {**MOMENTS, "gamma": (0.25, 0.5), "final_scale": (4.0, 0.5)}
 MARS = {**MOMENTS, "gamma": (0.025, 0.25), "max_norm": (1.0, 4.0)}
 SHAMPOO = {"eps": (1e-4, 0.25), "precondition_frequency": (1.0, 2.0)}
 SOAP = {**MOMENTS, "b2": (0.95, 0.75), "precondition_frequency": (1.0, 2.0)}

@@ -75,3 +75,77 @@ def test_the_average_moves_where_bfloat16_does_not_and_is_found_in_any_state() -
 def test_adafactor_has_one_rate() -> None:
     with pytest.raises(ValueError, match=r"learning_rate.*None beside `relative_step`"):
         lrjax.adafactor(0.1, relative_step=True)
+
+
+def _trained_on_batches(tx: Any, steps: int) -> tuple[np.ndarray, Any]:
+    """Parameters after every step on least squares, one example at a time; and the examples."""
+    random = np.random.default_rng(3)
+    inputs = random.normal(size=(steps, 4))
+    examples = inputs, inputs @ random.normal(size=4)
+
+    @jax.jit
+    def step(x: Any, state: Any, a: Any, b: Any) -> Any:
+        def f(x: Any) -> jax.Array:
+            return 0.5 * (a @ x - b) ** 2
+
+        value, grad = jax.value_and_grad(f)(x)
+        updates, state = tx.update(grad, state, x, value=value, grad=grad, value_fn=f)
+        return lrjax.apply_updates(x, updates), state
+
+    x = jnp.ones(4)
+    state, course = tx.init(x), []
+    for a, b in zip(*examples, strict=True):
+        x, state = step(x, state, a, b)
+        course.append(np.asarray(x))
+    return np.stack(course), examples
+
+
+def _course(examples: Any, rate_of: Any) -> np.ndarray:
+    """The same by NumPy, with the rate from the loss, the gradient and the rate before."""
+    x, rate, course = np.ones(4), None, []
+    for a, b in zip(*examples, strict=True):
+        g = (a @ x - b) * a
+        rate = rate_of(lambda y, a=a, b=b: 0.5 * (a @ y - b) ** 2, x, g, rate)
+        x = x - rate * g
+        course.append(x)
+    return np.stack(course)
+
+
+def test_sps_max_with_smoothing_is_a_schedule() -> None:
+    """Loizou et al., 2020: the bound of a rate is a multiple of the rate before; c = 1/2, f* = 0."""
+
+    def rate_of(f: Any, x: Any, g: Any, last: Any) -> Any:
+        return min(f(x) / (0.5 * g @ g), 0.25 if last is None else 2 ** (1 / 8) * last)
+
+    with jax.enable_x64(True):
+        schedule = lrjax.polyak_schedule(0.25, scaling=2.0, growth=2 ** (1 / 8))
+        course, examples = _trained_on_batches(lrjax.sgd(schedule), 60)
+    np.testing.assert_allclose(course, _course(examples, rate_of), rtol=1e-5)  # the rate is float32
+
+
+def test_alig_is_polyak_sgd_with_eps() -> None:
+    """Berrada, Zisserman and Kumar, 2019, algorithm 1."""
+
+    def rate_of(f: Any, x: Any, g: Any, last: Any) -> Any:
+        return min(f(x) / (g @ g + 1e-5), 0.125)
+
+    with jax.enable_x64(True):
+        course, examples = _trained_on_batches(lrjax.polyak_sgd(0.125, eps=1e-5, variant="sps+"), 60)
+    np.testing.assert_allclose(course, _course(examples, rate_of), rtol=1e-10)
+
+
+def test_sls_is_a_backtracking_search_that_grows() -> None:
+    """Vaswani et al., 2019, algorithm 1 with the second way to reset: c = 0.1, 0.9, 2^(b/n)."""
+
+    def rate_of(f: Any, x: Any, g: Any, last: Any) -> Any:
+        rate = min(2 ** (1 / 8) * (1.0 if last is None else last), 10.0)
+        while f(x - rate * g) > f(x) - 0.1 * rate * g @ g:
+            rate *= 0.9
+        return rate
+
+    with jax.enable_x64(True):
+        search = lrjax.scale_by_backtracking_linesearch(
+            100, slope_rtol=0.1, decrease_factor=0.9, increase_factor=2 ** (1 / 8), max_learning_rate=10.0
+        )
+        course, examples = _trained_on_batches(lrjax.chain(lrjax.sgd(1.0), search), 30)
+    np.testing.assert_allclose(course, _course(examples, rate_of), rtol=1e-9)
