@@ -9,6 +9,11 @@ from lrjax.optimizers._adabelief import (
     adabelief,
     scale_by_belief,
 )
+from lrjax.optimizers._adabound import (
+    adabound,
+    amsbound,
+    scale_by_adabound,
+)
 from lrjax.optimizers._adadelta import (
     ScaleByAdaDeltaState,
     adadelta,
@@ -34,6 +39,9 @@ from lrjax.optimizers._adamax import (
     adamax,
     adamaxw,
     scale_by_adamax,
+)
+from lrjax.optimizers._adamp import (
+    adamp,
 )
 from lrjax.optimizers._adan import (
     ScaleByAdanState,
@@ -65,6 +73,9 @@ from lrjax.optimizers._backtracking import (
     ScaleByBacktrackingLinesearchState,
     scale_by_backtracking_linesearch,
 )
+from lrjax.optimizers._cautious import (
+    cautious,
+)
 from lrjax.optimizers._cocob import (
     COCOBState,
     cocob,
@@ -87,12 +98,21 @@ from lrjax.optimizers._dadapt import (
     DAdaptAdamWState,
     dadapt_adamw,
 )
+from lrjax.optimizers._dadapt_adagrad import (
+    DAdaptAdaGradState,
+    dadapt_adagrad,
+)
+from lrjax.optimizers._dadapt_sgd import (
+    DAdaptSGDState,
+    dadapt_sgd,
+)
 from lrjax.optimizers._dog import (
     DoGState,
     DoWGState,
     ScaleByDistanceOverGradientsState,
     dog,
     dowg,
+    ldog,
     scale_by_distance_over_gradients,
     scale_by_dog,
     scale_by_dowg,
@@ -109,6 +129,14 @@ from lrjax.optimizers._galore import (
     GaLoreState,
     galore,
     scale_by_galore,
+)
+from lrjax.optimizers._gi_adam import (
+    gi_adam,
+    scale_by_gi_adam,
+)
+from lrjax.optimizers._grokfast import (
+    GrokfastState,
+    grokfast,
 )
 from lrjax.optimizers._lamb import (
     lamb,
@@ -138,6 +166,11 @@ from lrjax.optimizers._madgrad import (
     MadgradState,
     madgrad,
     scale_by_madgrad,
+)
+from lrjax.optimizers._mars import (
+    ScaleByMarsState,
+    mars,
+    scale_by_mars,
 )
 from lrjax.optimizers._mechanic import (
     MechanicState,
@@ -213,12 +246,18 @@ from lrjax.optimizers._schedule_free import (
     schedule_free,
     schedule_free_adamw,
     schedule_free_eval_params,
+    schedule_free_radam,
     schedule_free_sgd,
 )
 from lrjax.optimizers._sgd import (
     TraceState,
     sgd,
     trace,
+)
+from lrjax.optimizers._shampoo import (
+    ScaleByShampooState,
+    scale_by_shampoo,
+    shampoo,
 )
 from lrjax.optimizers._sign import (
     sign_sgd,
@@ -229,11 +268,19 @@ from lrjax.optimizers._sm3 import (
     scale_by_sm3,
     sm3,
 )
+from lrjax.optimizers._soap import (
+    ScaleBySoapState,
+    scale_by_soap,
+    soap,
+)
 from lrjax.optimizers._sophia import (
     HutchinsonState,
     SophiaState,
     hutchinson_estimator_diag_hessian,
     sophia,
+)
+from lrjax.optimizers._stable_adamw import (
+    stable_adamw,
 )
 from lrjax.optimizers._yogi import (
     scale_by_yogi,
@@ -249,13 +296,16 @@ __all__ = [
     "AdagradRDAState",
     "BacktrackingLinesearchInfo",
     "COCOBState",
+    "DAdaptAdaGradState",
     "DAdaptAdamWState",
+    "DAdaptSGDState",
     "DoGState",
     "DoWGState",
     "FactoredState",
     "FullMatrixAdagradState",
     "GaLoreDimensionNumbers",
     "GaLoreState",
+    "GrokfastState",
     "HutchinsonState",
     "LookaheadParams",
     "LookaheadState",
@@ -278,6 +328,7 @@ __all__ = [
     "ScaleByDistanceOverGradientsState",
     "ScaleByLBFGSState",
     "ScaleByLionState",
+    "ScaleByMarsState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
     "ScaleByRStdDevState",
@@ -288,7 +339,9 @@ __all__ = [
     "ScaleByRssState",
     "ScaleBySM3State",
     "ScaleByScheduleState",
+    "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
+    "ScaleBySoapState",
     "ScaleByVSGDState",
     "ScaleByZoomLinesearchState",
     "ScheduleFreeState",
@@ -297,6 +350,7 @@ __all__ = [
     "ZoomLinesearchInfo",
     "acprop",
     "adabelief",
+    "adabound",
     "adadelta",
     "adafactor",
     "adagrad",
@@ -304,27 +358,36 @@ __all__ = [
     "adam",
     "adamax",
     "adamaxw",
+    "adamp",
     "adamw",
     "adan",
     "ademamix",
     "adopt",
+    "amsbound",
     "amsgrad",
     "averaged_sgd",
     "becker_lecun",
+    "cautious",
     "cocob",
+    "dadapt_adagrad",
     "dadapt_adamw",
+    "dadapt_sgd",
     "dog",
     "dowg",
     "fromage",
     "full_matrix_adagrad",
     "galore",
+    "gi_adam",
+    "grokfast",
     "hutchinson_estimator_diag_hessian",
     "lamb",
     "lars",
     "lbfgs",
+    "ldog",
     "lion",
     "lookahead",
     "madgrad",
+    "mars",
     "mechanize",
     "momo",
     "momo_adam",
@@ -344,6 +407,7 @@ __all__ = [
     "rprop",
     "sam",
     "scale_by_acprop",
+    "scale_by_adabound",
     "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_adamax",
@@ -360,9 +424,11 @@ __all__ = [
     "scale_by_dowg",
     "scale_by_factored_rms",
     "scale_by_galore",
+    "scale_by_gi_adam",
     "scale_by_lbfgs",
     "scale_by_lion",
     "scale_by_madgrad",
+    "scale_by_mars",
     "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
@@ -372,8 +438,10 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_shampoo",
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
+    "scale_by_soap",
     "scale_by_stddev",
     "scale_by_vsgd",
     "scale_by_yogi",
@@ -381,13 +449,17 @@ __all__ = [
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
+    "schedule_free_radam",
     "schedule_free_sgd",
     "sgd",
+    "shampoo",
     "sign_sgd",
     "signum",
     "simplified_ademamix",
     "sm3",
+    "soap",
     "sophia",
+    "stable_adamw",
     "trace",
     "value_and_grad_from_state",
     "vsgd",

@@ -124,6 +124,8 @@ def adafactor(
     eps: ScalarLike = 1e-30,
     factored: bool = True,
     weight_decay_mask: MaskTree | None = None,
+    *,
+    relative_step: bool = False,
 ) -> GradientTransformation:
     r"""Adafactor: $\theta_{t+1} = \theta_t - \eta_t \max(10^{-3}, \mathrm{RMS}(\theta_t)) \hat u_t$.
 
@@ -133,8 +135,7 @@ def adafactor(
 
     Args:
       learning_rate: $\eta$: a number, a tracer, a `Schedule` or a callable of the step. None is
-        optax's $\eta = 1$, a fallback that is too long for most problems. The paper's relative
-        step is the callable `lambda t: jnp.minimum(1e-2, 1 / jnp.sqrt(t + 1))`.
+        optax's $\eta = 1$, a fallback that is too long for most problems, or the paper's step.
       min_dim_size_to_factor: How long the second longest axis of a leaf must be for it to be
         factored. Static.
       decay_rate: $c$ >= 0; see `scale_by_factored_rms`.
@@ -149,13 +150,16 @@ def adafactor(
       factored: Whether to factor at all. Static.
       weight_decay_mask: A tree of bools, True where parameters decay, or a callable that makes
         one. Static.
+      relative_step: Whether, without a rate, $\eta_t = \min(10^{-2}, 1 / \sqrt{t})$ at step
+        $t = 1, 2, \dots$, the paper's relative step. Static.
 
     Returns:
       A `GradientTransformation` whose `update` needs `params`.
 
     Raises:
       TypeError: If an argument is of the wrong kind.
-      ValueError: If a number is out of its range; from `update`, if `params` is missing.
+      ValueError: If a number is out of its range, or there is a rate beside the relative step; from
+        `update`, if `params` is missing.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 1804.04235, 2018.
@@ -168,6 +172,11 @@ def adafactor(
       Array([-1.5,  1.5], dtype=float32)
     """
     _check.boolean("adafactor", "multiply_by_parameter_scale", multiply_by_parameter_scale)
+    _check.boolean("adafactor", "relative_step", relative_step)
+    if relative_step:
+        if learning_rate is not None:
+            raise _check.fail("adafactor", "learning_rate", "None beside `relative_step`", "a rate")
+        learning_rate = _relative_step
     links = [
         _scale_by_factored_rms(
             "adafactor", factored, decay_rate, decay_offset, min_dim_size_to_factor, eps, _power_decay
@@ -250,6 +259,11 @@ def _scale_by_factored_rms(
         return _field(leaves, "update"), _state(_tree.next_count(state.count), leaves)
 
     return GradientTransformation(init, update)
+
+
+def _relative_step(count: jax.Array) -> jax.Array:
+    """The paper's rate, of which most of training has the second part."""
+    return jnp.minimum(1e-2, jax.lax.rsqrt((count + 1).astype(jnp.float32)))
 
 
 def _factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:

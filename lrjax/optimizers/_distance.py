@@ -18,3 +18,8 @@ def larger_estimate(d: jax.Array, numerator: jax.Array, denominator: jax.Array) 
     """The old estimate or the quotient, whichever is larger; the old one where there is no quotient."""
     known = denominator > 0
     return jnp.maximum(d, jnp.where(known, numerator / jnp.where(known, denominator, 1), d))
+
+
+def limited_growth(d: jax.Array, estimate: jax.Array, growth_rate: ScalarLike | None) -> jax.Array:
+    """The new estimate, held to a multiple of the old one where a growth rate is given."""
+    return estimate if growth_rate is None else jnp.minimum(estimate, growth_rate * d)

@@ -122,8 +122,8 @@ def dog(
 ) -> GradientTransformation:
     r"""DoG: gradient descent without a learning rate to find.
 
-    $\theta_{t+1} = \theta_t - \eta_t u_t$, with the $u_t$ of `scale_by_dog`. The paper averages the
-    parameters besides; the average is what it evaluates.
+    $\theta_{t+1} = \theta_t - \eta_t u_t$, with the $u_t$ of `scale_by_dog`. The paper evaluates an
+    average of the parameters: `chain(dog(), polynomial_averaging())`.
 
     Args:
       learning_rate: $\eta$, a factor on the step size found: a number, a tracer, a `Schedule` or a
@@ -273,49 +273,55 @@ def scale_by_distance_over_gradients(
       >>> round(float(tx.update(params, tx.init(params), params)[0]), 4)
       2.0
     """
-    call = "scale_by_distance_over_gradients"
-    _check.number(call, "reps_rel", reps_rel, low=0, open_low=True)
-    _check.number(call, "eps", eps, low=0, open_low=True)
-    _check.number(call, "global_scale", global_scale)
+    return _scale_by_distance_over_gradients(
+        "scale_by_distance_over_gradients", reps_rel, eps, param_dtype, global_scale
+    )
 
-    def init(params: Params) -> ScaleByDistanceOverGradientsState:
-        def first_distance(p: Any) -> jax.Array:
-            return jnp.asarray(reps_rel * (1 + _tree.norm([p])), jnp.float32)
 
-        return ScaleByDistanceOverGradientsState(
-            max_dist=jax.tree.map(first_distance, params),
-            grad_sum_of_squares=jax.tree.map(lambda p: jnp.zeros((), jnp.float32), params),
-            init_params=jax.tree.map(lambda p: jnp.asarray(p, param_dtype), params),
-        )
+@schedulable
+def ldog(
+    learning_rate: ScalarOrSchedule = 1.0,
+    reps_rel: ScalarLike = 1e-6,
+    eps: ScalarLike = 1e-8,
+    weight_decay: ScalarLike | None = None,
+    mask: MaskTree | None = None,
+) -> GradientTransformation:
+    r"""L-DoG: DoG with a step size of its own for every leaf.
 
-    def update(
-        updates: Updates,
-        state: ScaleByDistanceOverGradientsState,
-        params: Params | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, ScaleByDistanceOverGradientsState]:
-        del extra
-        require_params(f"{call}.update", params, "the distance from the first ones")
+    $\theta_{t+1} = \theta_t - \eta_t u_t$, with the $u_t$ of `scale_by_distance_over_gradients`. The
+    paper evaluates an average of the parameters: `chain(ldog(), polynomial_averaging())`.
 
-        def farthest(so_far: jax.Array, p: Any, p0: jax.Array) -> jax.Array:
-            return jnp.maximum(so_far, _distance(p, p0))
+    Args:
+      learning_rate: $\eta$, a factor on the step sizes found: a number, a tracer, a `Schedule` or a
+        callable of the step.
+      reps_rel: $\rho$ > 0; the first step is as long as $\rho (1 + \|\theta_0\|)$.
+      eps: $\epsilon$ > 0.
+      weight_decay: $\lambda$ >= 0, added to the gradient as $\lambda \theta$, or None.
+      mask: A tree of bools, True where parameters decay, or a callable that makes one. Static.
 
-        def scale(g: Any, r: jax.Array, squares: jax.Array) -> jax.Array:
-            eta = global_scale * r / jnp.sqrt(squares + eps)
-            return _tree.multiply(_tree.wide(g), eta).astype(jnp.result_type(g))
+    Returns:
+      A `GradientTransformation` whose `update` needs `params`.
 
-        r = jax.tree.map(farthest, state.max_dist, params, state.init_params)
-        squares = jax.tree.map(
-            lambda s, g: s + jnp.sum(_tree.square(_tree.wide(g))), state.grad_sum_of_squares, updates
-        )
-        new_state = ScaleByDistanceOverGradientsState(
-            max_dist=_tree.cast_like(r, state.max_dist),
-            grad_sum_of_squares=_tree.cast_like(squares, state.grad_sum_of_squares),
-            init_params=state.init_params,
-        )
-        return jax.tree.map(scale, updates, r, squares), new_state
+    Raises:
+      TypeError: If an argument is of the wrong kind.
+      ValueError: If a number is out of its range; from `update`, if `params` is missing.
 
-    return GradientTransformation(init, update)
+    References:
+      Ivgi, Hinder and Carmon, DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size
+      Schedule, 2302.12022, 2023.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.ldog(reps_rel=0.5)
+      >>> params = jnp.array(3.0)
+      >>> round(float(tx.update(params, tx.init(params), params)[0]), 4)
+      -2.0
+    """
+    return chain(
+        _decay("ldog", weight_decay, mask),
+        _scale_by_distance_over_gradients("ldog", reps_rel, eps, None, 1.0),
+        scale_by_learning_rate(as_schedule("ldog", "learning_rate", learning_rate)),
+    )
 
 
 def _decay(call: str, weight_decay: ScalarLike | None, mask: MaskTree | None) -> GradientTransformation:
@@ -399,6 +405,54 @@ def _scale_by_dowg(
             estim_sq_dist=r.astype(jnp.float32),
         )
         return _times(r / (jnp.sqrt(v) + eps), updates), new_state
+
+    return GradientTransformation(init, update)
+
+
+def _scale_by_distance_over_gradients(
+    call: str, reps_rel: ScalarLike, eps: ScalarLike, param_dtype: Any, global_scale: ScalarLike
+) -> GradientTransformation:
+    """Layer-wise DoG's scaling; errors name the public function the user called."""
+    _check.number(call, "reps_rel", reps_rel, low=0, open_low=True)
+    _check.number(call, "eps", eps, low=0, open_low=True)
+    _check.number(call, "global_scale", global_scale)
+
+    def init(params: Params) -> ScaleByDistanceOverGradientsState:
+        def first_distance(p: Any) -> jax.Array:
+            return jnp.asarray(reps_rel * (1 + _tree.norm([p])), jnp.float32)
+
+        return ScaleByDistanceOverGradientsState(
+            max_dist=jax.tree.map(first_distance, params),
+            grad_sum_of_squares=jax.tree.map(lambda p: jnp.zeros((), jnp.float32), params),
+            init_params=jax.tree.map(lambda p: jnp.asarray(p, param_dtype or _tree.wide_dtype(p)), params),
+        )
+
+    def update(
+        updates: Updates,
+        state: ScaleByDistanceOverGradientsState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, ScaleByDistanceOverGradientsState]:
+        del extra
+        require_params(f"{call}.update", params, "the distance from the first ones")
+
+        def farthest(so_far: jax.Array, p: Any, p0: jax.Array) -> jax.Array:
+            return jnp.maximum(so_far, _distance(p, p0))
+
+        def scale(g: Any, r: jax.Array, squares: jax.Array) -> jax.Array:
+            eta = global_scale * r / jnp.sqrt(squares + eps)
+            return _tree.multiply(_tree.wide(g), eta).astype(jnp.result_type(g))
+
+        r = jax.tree.map(farthest, state.max_dist, params, state.init_params)
+        squares = jax.tree.map(
+            lambda s, g: s + jnp.sum(_tree.square(_tree.wide(g))), state.grad_sum_of_squares, updates
+        )
+        new_state = ScaleByDistanceOverGradientsState(
+            max_dist=_tree.cast_like(r, state.max_dist),
+            grad_sum_of_squares=_tree.cast_like(squares, state.grad_sum_of_squares),
+            init_params=state.init_params,
+        )
+        return jax.tree.map(scale, updates, r, squares), new_state
 
     return GradientTransformation(init, update)
 

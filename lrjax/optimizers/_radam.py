@@ -142,7 +142,7 @@ def _scale_by_radam(
         m = _tree.moment(b1, updates, state.mu)
         v = _tree.second_moment(b2, updates, state.nu)
         m_hat = _tree.debias_ahead(m, updates, b1, t) if nesterov else _tree.debias(m, b1, t)
-        known, r = _rectification(b2, t, threshold)
+        known, r = rectification(b2, t, threshold)
 
         def scale(m: jax.Array, v: jax.Array) -> jax.Array:
             return jnp.where(known, _tree.multiply(m, r) / (jnp.sqrt(v + eps_root) + eps), m)
@@ -154,7 +154,7 @@ def _scale_by_radam(
     return GradientTransformation(init, update)
 
 
-def _rectification(b2: ScalarLike, t: jax.Array, threshold: ScalarLike) -> tuple[jax.Array, jax.Array]:
+def rectification(b2: ScalarLike, t: jax.Array, threshold: ScalarLike) -> tuple[jax.Array, jax.Array]:
     """Whether the second moment is to be used at step `t`, and the factor on the step then."""
     rho_inf = jnp.asarray(2 / (1 - b2) - 1, jnp.result_type(float))  # of a Python number in float64
     rho = _degrees_of_freedom(rho_inf, b2, t)

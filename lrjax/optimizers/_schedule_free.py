@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import OptState, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import get_learning_rate, scale_by_learning_rate
+from lrjax.optimizers._radam import rectification
 from lrjax.optimizers._rmsprop import scale_by_rms
+from lrjax.optimizers._schedule import scale_by_schedule
 from lrjax.optimizers._sgd import sgd
 from lrjax.schedules import Schedule, as_schedule, schedulable
 from lrjax.transform import (
@@ -227,6 +229,82 @@ def schedule_free_adamw(
     return _schedule_free(call, optimizer, _rate_just_used, b1, weight_lr_power, state_dtype)
 
 
+@schedulable
+def schedule_free_radam(
+    learning_rate: ScalarOrSchedule = 0.0025,
+    b1: ScalarLike = 0.9,
+    b2: ScalarLike = 0.999,
+    eps: ScalarLike = 1e-8,
+    weight_decay: ScalarLike = 0.0,
+    weight_lr_power: ScalarLike = 2.0,
+    silent_sgd_phase: bool = True,
+    state_dtype: Any = None,
+) -> GradientTransformation:
+    r"""Schedule-Free RAdam, which warms itself up; see `schedule_free`.
+
+    $z_{t+1} = z_t - \gamma_t r_t \left(g_t / (\sqrt{\hat v_t} + \epsilon) + \lambda y_t\right)$ with Adam's
+    debiased second moment $\hat v$ and the rectification $r_t$ of `scale_by_radam` (threshold 4). The
+    weights of the average are those of the rate $\gamma_t r_t$.
+
+    Args:
+      learning_rate: $\gamma$: a number, a tracer, a `Schedule` or a callable of the step. Rates are
+        one to ten times those of AdamW with a schedule.
+      b1: $\beta_1$ in (0, 1].
+      b2: $\beta_2$ in [0, 1). At 0.6 and below the variance is never known, and nothing moves where
+        the first phase is silent.
+      eps: $\epsilon$ >= 0.
+      weight_decay: $\lambda$ >= 0, taken at $y$.
+      weight_lr_power: $p$ >= 0, the power of the largest rate so far in the weights of the average.
+      silent_sgd_phase: Whether nothing moves until the variance is known, the authors' default;
+        otherwise these steps, four with the default $\beta_2$, are $z_{t+1} = z_t - \gamma_t (g_t +
+        \lambda y_t)$. Static.
+      state_dtype: The dtype of $z$; see `schedule_free`. Static.
+
+    Returns:
+      A `GradientTransformation` with a `ScheduleFreeState`, whose `update` needs `params`. Evaluate
+      at `schedule_free_eval_params(state, params)`.
+
+    Raises:
+      TypeError: If an argument is of the wrong kind.
+      ValueError: If a number is out of its range; from `update`, if `params` is missing.
+
+    References:
+      Defazio et al., The Road Less Scheduled, 2405.15682, 2024.
+      Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 1908.03265, 2019.
+
+    Example:
+      >>> import jax.numpy as jnp, lrjax
+      >>> tx = lrjax.schedule_free_radam(0.5)
+      >>> params = jnp.array(2.0)
+      >>> state = tx.init(params)
+      >>> for _ in range(5):
+      ...     updates, state = tx.update(jnp.array(1.0), state, params)
+      >>> bool(updates < 0), int(state.step_count)
+      (True, 6)
+    """
+    call = "schedule_free_radam"
+    _check.number(call, "b2", b2, low=0, high=1, open_high=True)
+    _check.number(call, "eps", eps, low=0)
+    _check.number(call, "weight_decay", weight_decay, low=0)
+    _check.boolean(call, "silent_sgd_phase", silent_sgd_phase)
+    early = 0.0 if silent_sgd_phase else 1.0
+
+    def rectified(t: jax.Array) -> jax.Array:
+        known, r = rectification(b2, t, 4.0)
+        return jnp.where(known, r, early)
+
+    def rate_of(state: ScheduleFreeState, base_state: OptState) -> jax.Array:
+        return _rate_just_used(state, base_state) * rectified(state.step_count)
+
+    optimizer = chain(
+        _scale_by_rms_once_known(scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True), b2),
+        add_decayed_weights(weight_decay),
+        scale_by_schedule(lambda count: rectified(count + 1)),
+        scale_by_learning_rate(as_schedule(call, "learning_rate", learning_rate)),
+    )
+    return _schedule_free(call, optimizer, rate_of, b1, weight_lr_power, state_dtype)
+
+
 def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     r"""The parameters to evaluate a schedule-free run at: the average $x$.
 
@@ -336,6 +414,19 @@ def _schedule_free(
         return _tree.cast_like(steps, updates), new_state
 
     return GradientTransformation(init, update)
+
+
+def _scale_by_rms_once_known(rms: GradientTransformation, b2: ScalarLike) -> GradientTransformation:
+    """RMSProp's scaling from the step on at which RAdam trusts it; gradients as they are before."""
+
+    def update(
+        updates: Updates, state: Any, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, Any]:
+        scaled, new_state = rms.update(updates, state, params, **extra)
+        known, _ = rectification(b2, new_state.count, 4.0)
+        return jax.tree.map(lambda u, g: jnp.where(known, u, g), scaled, updates), new_state
+
+    return GradientTransformation(rms.init, update)
 
 
 def _rate_just_used(state: ScheduleFreeState, base_state: OptState) -> jax.Array:

@@ -74,6 +74,11 @@ from lrjax.transforms._partition import (
     selective_transform,
     set_to_zero,
 )
+from lrjax.transforms._polynomial_averaging import (
+    PolynomialAveragingState,
+    polynomial_averaging,
+    polynomial_averaging_eval_params,
+)
 from lrjax.transforms._repairs import (
     ZeroNansState,
     centralize,
@@ -122,6 +127,7 @@ __all__ = [
     "MultiStepsState",
     "ParameterAverageState",
     "PartitionState",
+    "PolynomialAveragingState",
     "SnapshotState",
     "SplitRealAndImaginaryState",
     "ZeroNansState",
@@ -160,6 +166,8 @@ __all__ = [
     "partition",
     "periodic_update",
     "polyak_average",
+    "polynomial_averaging",
+    "polynomial_averaging_eval_params",
     "safe_increment",
     "safe_int32_increment",
     "safe_norm",

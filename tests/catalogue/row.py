@@ -13,9 +13,9 @@ import optax
 import optax.contrib
 
 import lrjax
-from tests.oracles import adam_family, article, contrib, layerwise, papers, signs_and_others
+from tests.oracles import adam_family, article, beyond, contrib, layerwise, papers, signs_and_others
 
-FAMILIES = (adam_family, article, layerwise, signs_and_others, contrib)
+FAMILIES = (adam_family, article, layerwise, signs_and_others, contrib, beyond)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -63,6 +63,7 @@ class Row:
         values of the function.
       wide_fields: State fields kept in float32 where optax keeps half precision.
       oracle_shape: The shape of the parameters on which the oracle is tried.
+      oracle_steps: For how many steps it is followed.
       departures: What differs from optax on purpose -> why: `wide_fields`, the rest.
     """
 
@@ -98,6 +99,7 @@ class Row:
     wide_scalars: bool = False
     wide_fields: tuple[str, ...] = ()
     oracle_shape: tuple[int, ...] = (5,)
+    oracle_steps: int = 40
     departures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

@@ -63,6 +63,7 @@ MISSING_CONTRIB: set[str] = set()
 
 # Keywords that optax does not have.
 MORE_KEYWORDS = {
+    "adafactor": "relative_step",
     "adan": "look_ahead",
     "dadapt_adamw": "bias_correction",
     "polynomial_schedule": "cycle",

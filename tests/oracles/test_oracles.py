@@ -10,23 +10,22 @@ import pytest
 import lrjax
 from tests.catalogue import Row, rows
 
-STEPS = 40
 WITH_ORACLE = rows(oracle=lambda oracle: oracle is not None)
 
 IN_FLOAT32 = rows(oracle=lambda oracle: oracle is not None, float32_rtol=lambda rtol: rtol is not None)
 
 
-def _problem(shape: tuple[int, ...] = (5,)) -> tuple[np.ndarray, np.ndarray]:
+def _problem(shape: tuple[int, ...] = (5,), steps: int = 40) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(7)
     theta = random.normal(size=shape)
     # Magnitudes over three decades, so that eps, roots and averages all have something to do.
-    gradients = random.normal(size=(STEPS, *shape)) * np.array([1e-2, 0.1, 1.0, 3.0, 10.0])
+    gradients = random.normal(size=(steps, *shape)) * np.array([1e-2, 0.1, 1.0, 3.0, 10.0])
     # float32 holds them exactly: what differs in the end is arithmetic, not input.
     return theta.astype(np.float32).astype(np.float64), gradients.astype(np.float32).astype(np.float64)
 
 
 def _lrjax_updates(row: Row, numbers: dict[str, float], dtype: object) -> np.ndarray:
-    theta, gradients = _problem(row.oracle_shape)
+    theta, gradients = _problem(row.oracle_shape, row.oracle_steps)
     tx = row.make(**numbers)
     params = jnp.asarray(theta, dtype)
     state = tx.init(params)
@@ -40,7 +39,7 @@ def _lrjax_updates(row: Row, numbers: dict[str, float], dtype: object) -> np.nda
 
 
 def _oracle_updates(row: Row, numbers: dict[str, float]) -> np.ndarray:
-    theta, gradients = _problem(row.oracle_shape)
+    theta, gradients = _problem(row.oracle_shape, row.oracle_steps)
     return np.stack(list(row.oracle(gradients, theta, **numbers)))
 
 
