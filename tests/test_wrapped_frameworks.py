@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ from flax.training.train_state import TrainState
 from jax.sharding import PartitionSpec as P
 
 import lrjax
-from tests.running import assert_close
+from tests.catalogue import CATALOGUE
+from tests.running import assert_close, assert_equal, params_tree
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 Y = np.sin(X.sum(axis=1, keepdims=True))
@@ -182,25 +186,99 @@ def test_shard_map_with_a_member_per_device() -> None:
     assert_close(jax.tree.map(lambda p: p[0], jax.jit(sharded)(*one)), expected, 1e-5)
 
 
-def test_orbax_restores_the_state_of_every_wrapper(tmp_path: Path) -> None:
+SHARDED = """
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import jax.numpy as jnp, numpy as np, lrjax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
+mesh = jax.make_mesh((2,), ("shard",), axis_types=(AxisType.Auto,))
+x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+params = {"w": jnp.linspace(-1, 1, 16).reshape(4, 4), "b": jnp.arange(4.0)}
+
+def loss(params):
+    return jnp.mean((jnp.tanh(x @ params["w"]) + params["b"]) ** 2)
+
+def spec(leaf):
+    return P(*[None] * (leaf.ndim - 1), "shard") if leaf.ndim else P()
+
+for tx in (
+    lrjax.adamw(lrjax.linear_schedule(0.1, 0.01, 5), weight_decay=0.1),
+    lrjax.MultiSteps(lrjax.chain(lrjax.clip(0.1), lrjax.lion(0.01)), 2),
+    lrjax.inject_hyperparams(lrjax.sgd)(learning_rate=0.1, momentum=0.9),
+    lrjax.schedule_free_adamw(0.05),
+):
+    state = tx.init(params)
+    specs = jax.tree.map(spec, (params, state))
+    place = lambda tree, specs: jax.device_put(tree, jax.tree.map(lambda s: NamedSharding(mesh, s), specs))
+
+    def move(params, state, grads):  # every device has half of each leaf, and of its state
+        updates, state = tx.update(grads, state, params)
+        return lrjax.apply_updates(params, updates), state
+
+    sharded = jax.jit(jax.shard_map(move, mesh=mesh, in_specs=(*specs, specs[0]), out_specs=specs))
+    alone, apart = (params, state), place((params, state), specs)
+    for _ in range(4):
+        alone = jax.jit(move)(*alone, jax.grad(loss)(alone[0]))
+        apart = sharded(*apart, place(jax.grad(loss)(apart[0]), specs[0]))
+    for got, want in zip(jax.tree.leaves(apart), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    held = [leaf for leaf in jax.tree.leaves(apart) if leaf.ndim]
+    assert all(len(leaf.sharding.device_set) == 2 and not leaf.is_fully_replicated for leaf in held)
+    print(len(held))
+"""
+
+
+@pytest.mark.slow
+def test_shard_map_with_parameters_and_states_in_halves() -> None:
+    """Two devices; for what is done entry by entry: a norm would be that of a half."""
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-W", "error", "-c", SHARDED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 4
+
+
+def _numbered(state: Any) -> Any:
+    """The state with other values in every leaf than it begins with."""
+
+    def other(place: int, leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.split(leaf, 2)[1]
+        numbers = jnp.arange(leaf.size).reshape(leaf.shape) + place
+        return (numbers % 2 == 0) if leaf.dtype == bool else numbers.astype(leaf.dtype)
+
+    leaves, structure = jax.tree.flatten(state)
+    return structure.unflatten(map(other, range(1, len(leaves) + 1), leaves))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The state of every row of the catalogue, for two dtypes, and what Orbax makes of all at once."""
     ocp = pytest.importorskip("orbax.checkpoint", reason="needs lrjax[store]")
-    tx = lrjax.named_chain(
-        (
-            "watch",
-            lrjax.monitor({"norm": lrjax.global_norm, "mean": lrjax.measure_with_ema(mean_of_all, 0.9)}),
-        ),
-        ("train", _wrapped(lrjax)),
-    )
-    (_, state), _ = _scan(tx, X[:, :2], steps=3)
+    states = {
+        f"{i}": {
+            str(dtype): _numbered(row.tx().init(params_tree(dtype))) for dtype in ("float32", "bfloat16")
+        }
+        for i, row in enumerate(CATALOGUE)
+    }
+    path = tmp_path_factory.mktemp("orbax") / "states"
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(tmp_path / "state", state)
+        checkpointer.save(path, states)
         checkpointer.wait_until_finished()
-        restored = checkpointer.restore(tmp_path / "state", jax.tree.map(jnp.zeros_like, state))
-    assert_close(restored, state, 0)
+        return states, checkpointer.restore(path, jax.tree.map(_blank, states))
 
 
-def mean_of_all(updates: Any) -> Any:
-    return jnp.mean(jnp.concatenate([jnp.ravel(u) for u in jax.tree.leaves(updates)]))
+def _blank(leaf: jax.Array) -> jax.Array:
+    key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.split(leaf, 1)[0] if key else jnp.zeros_like(leaf)
+
+
+@pytest.mark.parametrize("number", range(len(CATALOGUE)), ids=[row.name for row in CATALOGUE])
+def test_orbax_restores_the_state(number: int, stored: Any) -> None:
+    states, restored = stored
+    assert_equal(restored[f"{number}"], states[f"{number}"])
 
 
 def test_searches_and_wrappers_train_in_a_sweep() -> None:
