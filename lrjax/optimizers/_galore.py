@@ -41,7 +41,7 @@ class GaLoreState(NamedTuple):
       count: int32 scalar, the number of updates so far.
       base_optimizer_state: The state of the optimizer of projected gradients.
       projector: For every leaf its projector $P$, of shape `(shorter side, rank)`, in at least float32; of
-        shape (0, 0) for leaves that are not projected.
+        shape (1, 1), unused, for leaves that are not projected.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
@@ -189,7 +189,7 @@ def _scale_by_galore(
     def vectors(g: Any, leaf_axes: Axes) -> jax.Array:
         """The singular vectors of the shorter side that matter most."""
         if leaf_axes.numbers is None:
-            return jnp.zeros((0, 0), _tree.wide_dtype(g))
+            return jnp.zeros((1, 1), _tree.wide_dtype(g))
         matrices, _ = folded(call, _tree.wide(g), leaf_axes)
         left, _, right = jnp.linalg.svd(matrices, full_matrices=False)
         kept = left if _is_wide(matrices) else jnp.conj(right.mT)

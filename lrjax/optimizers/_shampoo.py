@@ -22,11 +22,11 @@ class ScaleByShampooState(NamedTuple):
 
     Attributes:
       count: int32 scalar, the number of updates so far.
-      left: For matrices the sum of $G G^T$, in at least float32; of shape (0, 0) elsewhere.
+      left: For matrices the sum of $G G^T$, in at least float32; of shape (1, 1), unused, elsewhere.
       right: For matrices the sum of $G^T G$, likewise.
       left_root: Its inverse fourth root, as last computed, likewise.
       right_root: Its inverse fourth root, as last computed, likewise.
-      sum_of_squares: For the other leaves the sum of squares, in at least float32; of shape (0,) for
+      sum_of_squares: For the other leaves the sum of squares, in at least float32; of shape (1,), unused, for
         matrices.
 
     Example:

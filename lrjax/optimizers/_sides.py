@@ -18,13 +18,16 @@ def is_small_matrix(leaf: Any, longest: int) -> bool:
 
 
 class Sides:
-    """The shapes of what is kept for one leaf: two square matrices, empty where the leaf has none."""
+    """The shapes of what is kept for one leaf: two square matrices, of one element where the leaf has none.
+
+    Not of none: checkpoints of Orbax hold no array without elements.
+    """
 
     def __init__(self, leaf: Any, longest: int) -> None:
         is_matrix = is_small_matrix(leaf, longest)
         self.dtype = _tree.wide_real(leaf)
-        self.lengths = jnp.shape(leaf) if is_matrix else (0, 0)
-        self.rest = (0,) if is_matrix else jnp.shape(leaf)
+        self.lengths = jnp.shape(leaf) if is_matrix else (1, 1)
+        self.rest = (1,) if is_matrix else jnp.shape(leaf)
 
     def identities(self, value: ScalarLike) -> tuple[jax.Array, jax.Array]:
         """Both matrices, with the value on their diagonals."""

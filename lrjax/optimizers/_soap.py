@@ -23,7 +23,7 @@ class ScaleBySoapState(NamedTuple):
       count: int32 scalar, the number of updates so far.
       mu: First moments, shaped like the parameters, in at least float32.
       nu: Second moments, likewise; those of matrices in the basis of the step.
-      left: For matrices the average of $G G^T$, in at least float32; of shape (0, 0) elsewhere.
+      left: For matrices the average of $G G^T$, in at least float32; of shape (1, 1), unused, elsewhere.
       right: For matrices the average of $G^T G$, likewise.
       left_basis: Its eigenvectors, as last computed, likewise.
       right_basis: Its eigenvectors, as last computed, likewise.

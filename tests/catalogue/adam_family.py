@@ -34,7 +34,8 @@ amsgrad_row = functools.partial(
 )
 # Eight steps: from the sixth on the second moment is used. optax's rho, in float32 the small
 # difference of numbers near 2000, is off by 1e-4 there.
-radam_row = functools.partial(adam_row, steps=8, optax_float32_rtol=1e-4)
+# optax's 1 - b2**t is off by 1e-5, in a difference of numbers near 2 / (1 - b2) = 2000.
+radam_row = functools.partial(adam_row, steps=8, optax_float32_rtol=5e-3)
 # The first moment starts above 0, by definition: on the real line.
 yogi_row = functools.partial(
     adam_row, rests_at_zero_gradient=False, complex_numbers=False, edge={"b1": 0.0, "b2": 0.0}

@@ -27,7 +27,7 @@ PRODIGY = {
     "b2": (0.999, 0.9),
     "eps": (1e-8, 1e-2),
     "estim_lr0": (1e-2, 1e-1),
-    "estim_lr_coef": (1.0, 16.0),
+    "estim_lr_coef": (1.0, 4.0),
     **DECAY,
 }
 DADAPT = {name: PRODIGY[name] for name in ("learning_rate", "b1", "b2", "eps", "estim_lr0", "weight_decay")}

@@ -45,15 +45,17 @@ GIVEN: Mapping[str, Mapping[str, Any]] = {
 # What wraps others, needs a function, or is tried with the rest: catalogue rows hold these against optax.
 WRAPPERS = {
     "MultiSteps", "apply_every", "apply_if_finite", "chain", "conditionally_mask", "conditionally_transform",
-    "flatten", "freeze", "inject_hyperparams", "lookahead", "masked", "measure_with_ema", "monitor",
-    "multi_transform", "named_chain", "partition", "scale_by_schedule", "schedule_free",
-    "selective_transform", "snapshot", "stateless", "stateless_with_tree_map", "with_extra_args_support",
+    "flatten", "freeze", "hutchinson_estimator_diag_hessian", "inject_hyperparams", "lookahead", "masked",
+    "measure_with_ema", "mechanize", "monitor", "multi_transform", "named_chain", "partition", "sam",
+    "scale_by_schedule", "schedule_free", "selective_transform", "snapshot", "sophia",
+    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "with_extra_args_support",
 }  # fmt: skip
-# Directions of curvature, of no use away from their own searches: tests/optimizers/test_line_searches.py; and
-# Muon's ingredient takes matrices alone, as the recipe gives them to it.
+# Directions of curvature, of no use away from their own searches: tests/optimizers/test_line_searches.py.
+# Muon's ingredient takes matrices alone, as the recipe gives them to it. GaLore projects the shorter side:
+# tests/optimizers/test_wrapping.py. MADGRAD's eps is no part of the rate: its rows meet optax's at another one.
 OWN_TESTS = {
-    "lbfgs", "scale_by_backtracking_linesearch", "scale_by_lbfgs", "scale_by_muon",
-    "scale_by_zoom_linesearch",
+    "galore", "lbfgs", "madgrad", "scale_by_backtracking_linesearch", "scale_by_galore", "scale_by_lbfgs",
+    "scale_by_madgrad", "scale_by_muon", "scale_by_zoom_linesearch",
 }  # fmt: skip
 # Set shapes or trip counts, and are Python numbers in optax.
 STATIC = {"min_dim_size_to_factor", "ns_steps", "memory_size"}
@@ -78,8 +80,6 @@ WITH_FLAG: Mapping[tuple[str, str], Mapping[str, Any]] = {
 
 # float32, relative to the largest entry: the catalogue's tolerances, beside which the whys stand, and
 FLOAT32 = {
-    "radam": 5e-3,  # optax's 1 - b2**t is off by 1e-5, in a difference of numbers near 2 / (1 - b2) = 2000
-    "scale_by_radam": 5e-3,
     "scale_by_stddev": 2e-6,  # v - m**2 cancels
     "schedule_free_adamw": 5e-4,  # follows its own updates, and so adds up what adam is off
 }
