@@ -52,7 +52,7 @@ WRAPPERS = {
 }  # fmt: skip
 # Directions of curvature, of no use away from their own searches: tests/optimizers/test_line_searches.py.
 # Muon's ingredient takes matrices alone, as the recipe gives them to it. GaLore projects the shorter side:
-# tests/optimizers/test_wrapping.py. MADGRAD's eps is no part of the rate: its rows meet optax's at another one.
+# tests/optimizers/test_wrapping.py. MADGRAD's eps is no part of its rate: the rows meet optax's at another.
 OWN_TESTS = {
     "galore", "lbfgs", "madgrad", "scale_by_backtracking_linesearch", "scale_by_galore", "scale_by_lbfgs",
     "scale_by_madgrad", "scale_by_muon", "scale_by_zoom_linesearch",
