@@ -31,7 +31,7 @@ from tests.catalogue import (
 )
 from tests.catalogue.row import Row
 
-__all__ = ["CATALOGUE", "Row", "rows"]
+__all__ = ["CATALOGUE", "Row", "rows", "seldom"]
 
 CATALOGUE: tuple[Row, ...] = (
     *recipes.ROWS,
@@ -52,6 +52,11 @@ CATALOGUE: tuple[Row, ...] = (
     *searches.ROWS,
     *wrapping.ROWS,
 )
+
+
+def seldom(*values: Any) -> list[Any]:
+    """Cases for the slow runs only: what holds for the others of their kind is likely to hold for them."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def rows(**wanted: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.catalogue import Row, rows
+from tests.catalogue import Row, rows, seldom
 from tests.running import assert_close, assert_equal, gradients, params_tree, take_steps
 
 
@@ -46,7 +46,7 @@ def _assert_finite(tree: Any) -> None:
         assert name.endswith(".override") or np.all(jnp.isfinite(leaf)), name
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float16", *seldom("float32", "bfloat16")])
 @pytest.mark.parametrize("row", rows())
 def test_zero_gradients_stay_finite(row: Row, dtype: str) -> None:
     params = params_tree(dtype)
@@ -136,7 +136,7 @@ def _in_float32(row: Row, dtype: Any, steps: int) -> list[Any]:
     return trajectory
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", *seldom("float16")])
 @pytest.mark.parametrize("row", rows(must_follow=lambda must: not must))
 def test_half_precision_is_float32_up_to_the_rounding_of_what_is_stored(row: Row, dtype: str) -> None:
     rtol = 2 * float(jnp.finfo(dtype).eps)

@@ -56,6 +56,7 @@ def _assert_same(row: Row, numbers: dict[str, float], dtype: Any, rtol: float) -
         np.testing.assert_allclose(actual, expected, rtol=0, atol=rtol * np.max(np.abs(expected)))
 
 
+@pytest.mark.slow  # test_differential.py tries most defaults for longer
 @pytest.mark.parametrize("row", WITH_OPTAX)
 def test_float32_trajectory_with_defaults_is_optaxs(row: Row) -> None:
     numbers = {name: row.typical[name] for name in row.required}
