@@ -19,6 +19,7 @@ from lrjax.answer._surroundings import best_surrounded
 from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
+_BAD = 2.0  # margins above the best from which on a neighbour is as bad as any; benchmarks/answer_quality.py
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,7 +130,9 @@ def judge(data: SweepData) -> Answer:
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
     alike = _indistinguishable(losses, scores, best)
     among = [index for index in alike if scores[index] <= scores[best] + margin]
-    chosen = _chosen(data, rates, scores, unmeasured, line, best, among)
+    around = np.where(np.isfinite(scores), scores, _no_worse_than_the_start(losses, initial))
+    around = np.minimum(around, scores[best] + _BAD * margin)
+    chosen = _chosen(data, rates, around, unmeasured, line, best, among)
     plateau = _plateau(rates, scores, line, chosen, float(scores[best]) + margin)
     edge = _edge(rates, failed, unmeasured, line)
     labels = regimes(data)
@@ -169,18 +172,18 @@ def judge(data: SweepData) -> Answer:
 def _chosen(
     data: SweepData,
     rates: np.ndarray | None,
-    scores: np.ndarray,
+    around: np.ndarray,
     unmeasured: np.ndarray,
     line: np.ndarray,
     best: int,
     among: list[int],
 ) -> int:
-    """The best point; of a search, one of those that do as well, by what lies around it."""
+    """The best point; of a search, one of those that do as well, by what lies `around`, dropped ones included."""
     if rates is None or "search" not in data.settings:
         return best
     counts = (~unmeasured).sum(axis=1)
     places = [place for place, i in enumerate(line) if i in among and counts[i] == counts[best]]
-    return int(line[best_surrounded(rates[line], scores[line], places)])
+    return int(line[best_surrounded(rates[line], around[line], places)])
 
 
 def _medians(losses: np.ndarray) -> np.ndarray:
@@ -217,14 +220,19 @@ def _sensitivity(
     """The mean over the line of what a rate costs; a rate counts for the part of the axis next to it."""
     if rates is None:
         return float("nan")
-    start = float(np.median(initial[np.isfinite(initial)])) if np.isfinite(initial).any() else np.inf
-    cost = np.minimum(_medians(losses[line]), start) - lowest
+    cost = _no_worse_than_the_start(losses, initial)[line] - lowest
     x = np.log(rates[line])
     gaps = np.diff(x)
     cells = np.ones(len(x))
     if gaps.any():  # or all points have one rate
         cells = np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])
     return float(np.average(cost, weights=cells))
+
+
+def _no_worse_than_the_start(losses: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """Medians of all points, those that failed or were dropped among them, up to the first loss."""
+    start = float(np.median(initial[np.isfinite(initial)])) if np.isfinite(initial).any() else np.inf
+    return np.minimum(_medians(losses), start)
 
 
 def _among_equals(scores: np.ndarray, dropped: np.ndarray) -> np.ndarray:

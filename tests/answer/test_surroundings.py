@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,19 @@ def test_a_search_does_not_answer_a_lucky_rate_next_to_a_cliff():
     assert answer.indistinguishable[0] == 4
     assert 2 in answer.indistinguishable
     assert answer.plateau[0] <= 0.025 <= answer.plateau[1]
+
+
+def test_rates_that_were_dropped_count_as_what_lies_around():
+    """Next to a wall of dropped rates the lowest of several equals is as bad a choice as next to a cliff."""
+    final = np.array([4.0, 0.53, 0.54, 0.56, 0.62, 1.4])[:, None] + NOISE
+    kept = np.arange(6) > 0
+    stopped_at = np.where(kept, -1, 40)[:, None] * np.ones((1, 4), int)
+    data = measured({"learning_rate": RATES}, final, stopped_at=stopped_at, settings=SEARCH)
+    data.held_out["loss"][(stopped_at >= 0)[..., None] & (data.held_out_steps > 40)] = np.nan
+    at_40 = data.held_out["loss"][:, :, list(data.held_out_steps).index(40)]
+    answer = judge(dataclasses.replace(data, rungs=((40, at_40, kept),)))
+    assert answer.best == 1
+    assert answer.learning_rate == 0.025
 
 
 def test_a_sweep_answers_the_lowest_loss():
