@@ -178,7 +178,7 @@ def _chosen(
     best: int,
     among: list[int],
 ) -> int:
-    """The best point; of a search, one of those that do as well, by what lies `around`, dropped ones included."""
+    """The best point; of a search, one of those that do as well, by the costs `around` it."""
     if rates is None or "search" not in data.settings:
         return best
     counts = (~unmeasured).sum(axis=1)
