@@ -11,6 +11,7 @@ import numpy as np
 from lrjax._values import as_text, plain
 from lrjax.answer import _warnings
 from lrjax.answer._interval import interval
+from lrjax.answer._ledger import medians
 from lrjax.answer._measured import absent, dropped_at, final_losses
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
@@ -120,12 +121,12 @@ def judge(data: SweepData) -> Answer:
     worse = (final > initial) & (dropped < 0)[:, None]  # early in training that may yet come right
     failed = ~unmeasured & (~np.isfinite(final) | worse | (data.diverged_at >= 0))
     losses = np.where(unmeasured, np.nan, np.where(failed, np.inf, final))
-    medians = _among_equals(_medians(losses), dropped)
+    reached = _among_equals(_medians(losses), dropped)
     rates = _rates(data)
-    best = _best(np.where(_most_seeds(unmeasured, medians), medians, np.inf), rates)
+    best = _best(np.where(_most_seeds(unmeasured, reached), reached, np.inf), rates)
     if best is None:
-        return _no_answer(data, judged_by, medians, failed, rates, bool(unmeasured.all()))
-    scores = _compared(medians, losses, best)
+        return _no_answer(data, judged_by, reached, failed, rates, bool(unmeasured.all()))
+    scores = _compared(reached, losses, best)
     line = _line(data, best, rates)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
     alike = _indistinguishable(losses, scores, best)
@@ -188,23 +189,23 @@ def _chosen(
 
 def _medians(losses: np.ndarray) -> np.ndarray:
     """The median over the seeds that were measured; infinity where there are none."""
-    known = [row[~np.isnan(row)] for row in losses]
-    return np.array([np.median(row) if len(row) else np.inf for row in known])
+    found = medians(losses)
+    return np.where(np.isnan(found), np.inf, found)
 
 
-def _most_seeds(unmeasured: np.ndarray, medians: np.ndarray) -> np.ndarray:
+def _most_seeds(unmeasured: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """The points with as many seeds as any that has a score: a search gives more to the best ones only."""
     counts = (~unmeasured).sum(axis=1)
-    return counts == counts[np.isfinite(medians)].max(initial=0)
+    return counts == counts[np.isfinite(reached)].max(initial=0)
 
 
-def _compared(medians: np.ndarray, losses: np.ndarray, best: int) -> np.ndarray:
+def _compared(reached: np.ndarray, losses: np.ndarray, best: int) -> np.ndarray:
     """Medians of points with fewer seeds than the best, as if they had those that are missing."""
-    scores = medians.copy()
-    for index in np.flatnonzero(np.isfinite(medians)):
+    scores = reached.copy()
+    for index in np.flatnonzero(np.isfinite(reached)):
         shared = losses[best][~np.isnan(losses[index])]
         if len(shared) < np.sum(~np.isnan(losses[best])) and np.isfinite(median := np.median(shared)):
-            scores[index] += medians[best] - median
+            scores[index] += reached[best] - median
     return scores
 
 

@@ -12,10 +12,12 @@ import lrjax
 from lrjax.search import log_spaced
 
 _RECIPES = """
-    acprop adabelief adadelta adafactor adagrad adam adamax adamaxw adamw adan ademamix adopt amsgrad
-    dadapt_adamw dog dowg fromage lamb lars lion momo momo_adam muon nadam nadamw noisy_sgd novograd
-    optimistic_adam_v2 optimistic_gradient_descent prodigy radam rmsprop rprop sgd sign_sgd signum
-    simplified_ademamix sm3 yogi
+    acprop adabelief adabound adadelta adafactor adagrad adagrad_rda adam adamax adamaxw adamp adamw
+    adan ademamix adopt amsbound amsgrad becker_lecun dadapt_adagrad dadapt_adamw dadapt_sgd dog
+    dowg fromage full_matrix_adagrad galore gi_adam lamb lars ldog lion madgrad mars momo momo_adam
+    muon nadam nadamw noisy_sgd novograd optimistic_adam_v2 optimistic_gradient_descent prodigy
+    proximal_adagrad radam rmsprop rprop sgd shampoo sign_sgd signum simplified_ademamix sm3 soap
+    sophia stable_adamw vsgd yogi
 """
 OPTIMIZERS = {name: getattr(lrjax, name) for name in _RECIPES.split()}
 DEFAULT_OPTIMIZER = "adam"

@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 
 import lrjax
-from tests.catalogue.row import RATE, Row, row
+from tests.catalogue.row import RATE, Row
+from tests.catalogue.row import row as any_row
 from tests.oracles import article, papers
+
+row = functools.partial(any_row, oracle_steps=60)
 
 MOMENTUM = {"decay": (0.9, 0.5)}
 COMPOSITE = {

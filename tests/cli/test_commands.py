@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 import lrjax
 from lrjax.cli import _parser
 from lrjax.cli._main import parser
+from lrjax.cli._parser import OPTIMIZERS
 from lrjax.engine import _program
+from tests.catalogue import CATALOGUE
 
 
 def small_sweep(*more):
@@ -241,6 +244,25 @@ def commands():
     whole = parser()
     (subparsers,) = (a for a in whole._actions if isinstance(a, argparse._SubParsersAction))
     return {(): whole, **{(name,): sub for name, sub in subparsers.choices.items()}}
+
+
+NOT_OFFERED = {
+    "averaged_sgd": "evaluated at the average",
+    "cocob": "has no rate to choose",
+    "lbfgs": "finds its rate by a search",
+    "optimistic_adam": "has another name",
+    "schedule_free_adamw": "evaluated at the average",
+    "schedule_free_radam": "evaluated at the average",
+    "schedule_free_sgd": "evaluated at the average",
+}
+
+
+def test_every_recipe_with_a_rate_to_choose_is_offered():
+    recipes = {row.public for row in CATALOGUE if row.descends and not row.public.startswith("scale_by_")}
+    first = {name: next(iter(inspect.signature(getattr(lrjax, name)).parameters), "") for name in recipes}
+    with_rate = {name for name, argument in first.items() if argument == "learning_rate"}
+    assert with_rate == set(OPTIMIZERS) | set(NOT_OFFERED)
+    assert not set(OPTIMIZERS) & set(NOT_OFFERED)
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda c: c[0] if c else "lrjax")

@@ -15,7 +15,12 @@ STEPS = np.arange(64)
 FEW = STEPS[:24]  # of the pair, one by one
 LINE = lrjax.linear_schedule(1.0, 0.25, transition_steps=12)
 COSINE = lrjax.cosine_decay_schedule(0.5, decay_steps=20)
-CALLABLE = lambda count: 1 / (1 + count)  # noqa: E731
+
+
+def one_over(count):
+    return 1 / (1 + count)
+
+
 NUMBERS = [
     0.5,
     2,
@@ -40,7 +45,7 @@ def pair(schedule, **signals):
 @pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv])
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(LINE, lrjax.warmup(8, 0.25)), (LINE, 0.5), (0.5, LINE), (LINE, CALLABLE), (CALLABLE, LINE)],
+    [(LINE, lrjax.warmup(8, 0.25)), (LINE, 0.5), (0.5, LINE), (LINE, one_over), (one_over, LINE)],
     ids=["two", "number", "number first", "callable", "callable first"],
 )
 def test_arithmetic_of_schedules_is_arithmetic_of_their_values(op, a, b):
