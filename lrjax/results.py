@@ -96,7 +96,8 @@ class Plan:
         out in a program without a loop), "dispatch" (each step is a program run).
       width: Members per seed that one program trains at most; None for all.
       lean: Whether members are trained without a copy of their state to go back to.
-      canonical: Whether convolutions are rewritten to the layout that is fast inside of loops.
+      canonical: Whether convolutions, and contractions over several dimensions, are rewritten to the
+        form that the CPU is fast at inside of loops.
       devices: Devices that the members are laid out over.
       threads: Threads that run programs at the same time.
       why: What spoke for it.
@@ -131,7 +132,7 @@ class Plan:
     def summary(self) -> str:
         """What was chosen, why, and what was measured: a few lines of text."""
         extras = [f"{self.threads} threads"] if self.threads > 1 else []
-        extras += ["lean"] * self.lean + ["canonical convolutions"] * self.canonical
+        extras += ["lean"] * self.lean + ["canonical form"] * self.canonical
         lines = [f"{self}{' (' + ', '.join(extras) + ')' if extras else ''}: {self.why}"]
         lines += [
             f"  {name}: {1e6 * seconds:.4g} us per member-step" for name, seconds in self.measured.items()

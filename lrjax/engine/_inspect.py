@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import jax.extend.core as jex
 
+from lrjax.engine import _contractions
+
 # Newer JAX has one class for a jaxpr and a closed one.
 JAXPRS = (jex.Jaxpr, getattr(jex, "ClosedJaxpr", jex.Jaxpr))
 
@@ -21,6 +23,7 @@ class Findings(NamedTuple):
 
     Attributes:
       convolutions: How many convolutions are written in it; a loop's body is written once.
+      contractions: How many contractions over several dimensions that can be made one.
       callbacks: The primitives that call Python on the host, each once.
       unbatchable: The primitives that refuse `vmap` once their operands, or the predicate of the
         `cond` or `while` around them, differ between members, each once.
@@ -31,6 +34,7 @@ class Findings(NamedTuple):
     """
 
     convolutions: int = 0
+    contractions: int = 0
     callbacks: tuple[str, ...] = ()
     unbatchable: tuple[str, ...] = ()
     flops: float = 0.0
@@ -81,6 +85,7 @@ def _equation(equation: jex.JaxprEqn) -> Findings:
     if not inner or name.startswith(_COMBINERS):
         return Findings(
             convolutions=int(name == "conv_general_dilated"),
+            contractions=int(_contractions.is_several(equation)),
             callbacks=(name,) if name in _HOST_CALLS else (),
             unbatchable=(name,) if _refuses_vmap(equation) else (),
             flops=_flops(equation),
@@ -103,6 +108,7 @@ def _equation(equation: jex.JaxprEqn) -> Findings:
 def _together(a: Findings, b: Findings) -> Findings:
     return Findings(
         a.convolutions + b.convolutions,
+        a.contractions + b.contractions,
         _union(a.callbacks, b.callbacks),
         _union(a.unbatchable, b.unbatchable),
         a.flops + b.flops,

@@ -55,6 +55,11 @@ class Setting(NamedTuple):
     on_cpu: bool
 
     @property
+    def rewrites(self) -> bool:
+        """Whether the step holds what is faster in canonical form."""
+        return self.on_cpu and self.findings.convolutions + self.findings.contractions > 0
+
+    @property
     def seconds(self) -> float:
         """A guess at what a step of one member takes on one core."""
         f = self.findings
@@ -114,17 +119,16 @@ def complete(call: str, asked: Plan, setting: Setting) -> Plan:
         expected = f"'sequential', since the trial's step holds {what}, which cannot be vmapped"
         raise _check.fail(call, "plan", expected, repr(str(asked)))
     threads = setting.cores if plan.members == "pool" else 1
-    convolves = setting.findings.convolutions > 0
-    return dataclasses.replace(plan, threads=threads, canonical=convolves and setting.on_cpu)
+    return dataclasses.replace(plan, threads=threads, canonical=setting.rewrites)
 
 
 def candidates(setting: Setting) -> list[Plan]:
     """The plans that may be best, the likeliest first, each with what speaks for it."""
-    f, canonical = setting.findings, setting.on_cpu and setting.findings.convolutions > 0
+    f = setting.findings
 
     def plan(members: str, why: str, **options: Any) -> Plan:
         threads = setting.cores if members == "pool" else 1
-        return Plan(members, canonical=canonical, threads=threads, why=why, **options)
+        return Plan(members, canonical=setting.rewrites, threads=threads, why=why, **options)
 
     if f.callbacks or f.unbatchable:
         what = ", ".join(dict.fromkeys([*f.callbacks, *f.unbatchable]))

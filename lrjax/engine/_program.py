@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lrjax.engine import _compiling, _over
-from lrjax.engine._convolutions import canonical
+from lrjax.engine._canonical import canonical
 from lrjax.engine._member import Arrays, Member
 from lrjax.results import Plan
 

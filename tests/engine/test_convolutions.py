@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from lrjax.engine._convolutions import canonical
+from lrjax.engine._canonical import canonical
 
 NAMES = {2: "NC", 3: "NCH", 4: "NCHW", 5: "NCHWD"}
 

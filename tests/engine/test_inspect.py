@@ -163,6 +163,16 @@ def test_convolutions_are_counted_where_they_are_written():
     assert found(jnp.sin, kernel).convolutions == 0
 
 
+def test_contractions_that_can_be_made_one_are_counted():
+    def loss(weights, x):
+        return jnp.tanh(x @ weights).sum()
+
+    weights, x = jnp.ones((4, 5)), jnp.ones((2, 3, 4))
+    assert found(jax.grad(loss), weights, x).contractions == 1
+    assert found(jax.grad(loss), weights, x[0]).contractions == 0
+    assert found(loss, weights, x).contractions == 0
+
+
 def pure(x, method):
     return jax.pure_callback(lambda x: x, x, x, vmap_method=method)
 
@@ -238,7 +248,7 @@ def test_pmap_is_a_shard_map_that_vmap_accepts():
 
 
 def test_an_empty_program_and_an_open_one():
-    assert found(lambda x: x, X) == (0, (), (), 0.0, 0.0, 0)
+    assert found(lambda x: x, X) == (0, 0, (), (), 0.0, 0.0, 0)
     closed = jax.make_jaxpr(jnp.sin)(X)
     assert isinstance(closed.jaxpr, jex.Jaxpr)
     assert inspect(closed.jaxpr) == inspect(closed)
