@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -46,6 +47,12 @@ def take_steps(tx: Any, params: Any, grads: list[Any], update: Any = None, **ext
         params = lrjax.apply_updates(params, updates)
         trajectory.append(updates)
     return trajectory, state
+
+
+@functools.cache
+def plain(row: Any) -> tuple[Any, Any]:
+    """What `take_steps` makes of a catalogue's row with its typical numbers; many laws start from it."""
+    return take_steps(row.tx(), params_tree(), gradients())
 
 
 def scan_steps(tx: Any, params: Any, grads: list[Any]) -> tuple[Any, Any]:
