@@ -311,6 +311,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("even", "odd"), help="one half of the cases only")
     parser.add_argument("--seeds", type=int, default=10, help="of the truth")
     parser.add_argument("--keys", type=int, default=3, help="tries of each method")
+    parser.add_argument("--first-key", type=int, default=0, help="of these tries; each next one is one more")
     parser.add_argument("--truth", type=Path, default=Path("runs/truth"), help="where sweeps are kept")
     parser.add_argument("--output", type=Path, help="a JSON file for everything that was said")
     options = parser.parse_args()
@@ -321,6 +322,7 @@ def main() -> None:
     where = f"{jax.devices()[0].device_kind}, Python {platform.python_version()}, jax {jax.__version__}"
     print(f"{datetime.date.today()}, {where}, lrjax {lrjax.__version__}, {options.seeds} seeds\n")
     found: dict[Case, tuple[Truth, list[dict[str, Said]]]] = {}
+    keys = range(options.first_key, options.first_key + options.keys)
     for case in ALL:
         half = ("even", "odd")[is_odd(case)]
         asked = case.task in options.tasks and case.optimizer in options.optimizers
@@ -329,7 +331,7 @@ def main() -> None:
         began = time.perf_counter()
         truth = truth_of(case, options)
         seconds = time.perf_counter() - began
-        found[case] = truth, [answers(case, truth, key, options.methods) for key in range(options.keys)]
+        found[case] = truth, [answers(case, truth, key, options.methods) for key in keys]
         low, high = truth.plateau()
         print(f"{case} ({half}): best {truth.rates[truth.best]:.3g}, plateau {low:.3g} to {high:.3g}", end="")
         print(f", {seconds:.0f} s")

@@ -154,6 +154,13 @@ class Books:
         done = patient.any(axis=1, keepdims=True) & ~self.alive().any(axis=1, keepdims=True)
         return np.where(((self.stopped_at >= 0) & ~patient) | done, np.nan, losses)
 
+    def losses_at_the_start(self) -> np.ndarray:
+        """Losses of all members before training, or of their first step; NaN where none was measured."""
+        table = (self.held_out if self._job.held_out is not None else self.metrics).get("loss")
+        if table is None or not table.shape[-1]:
+            return np.full(self._shape, np.nan)
+        return table[..., 0].astype(float)
+
     def decide(self, step: int, kept: np.ndarray, losses: np.ndarray) -> None:
         """Enters a rung: points that are not kept stop."""
         self.rungs.append((step, losses))

@@ -19,16 +19,17 @@ class Rule(NamedTuple):
 
     Attributes:
       rungs: The steps at which it is asked, increasing, multiples of the evaluation interval.
-      keep: `keep(step, losses [points, seeds], alive [points], history) -> kept [points]`; losses are
-        infinite where a member failed and NaN where its point no longer trains (with patience they are the
-        best until then), `history` holds what was asked before, `(step, losses)`.
+      keep: `keep(step, losses [points, seeds], alive [points], history, start) -> kept [points]`; losses
+        are infinite where a member failed and NaN where its point no longer trains (with patience they are
+        the best until then), `history` holds what was asked before, `(step, losses)`, and `start` the
+        losses before training.
       horizon: The hyperparameter that holds the schedule's horizon: points then start anew after each
         rung, and this number is scaled to the steps they get. None for points that just go on.
       name: What tells it from other rules.
     """
 
     rungs: tuple[int, ...]
-    keep: Callable[[int, np.ndarray, np.ndarray, Sequence[tuple[int, np.ndarray]]], np.ndarray]
+    keep: Callable[[int, np.ndarray, np.ndarray, Sequence[tuple[int, np.ndarray]], np.ndarray], np.ndarray]
     horizon: str | None
     name: str
 

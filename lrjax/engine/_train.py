@@ -264,7 +264,7 @@ class Training:
         if (rule.horizon is not None and step != last) or any(step == s for s, _ in books.rungs):
             return
         losses = books.losses(step)
-        kept = rule.keep(step, losses, alive, tuple(books.rungs))
+        kept = rule.keep(step, losses, alive, tuple(books.rungs), books.losses_at_the_start())
         books.decide(step, kept, losses)
 
     def _finish(self) -> None:

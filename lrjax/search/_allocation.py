@@ -71,7 +71,9 @@ def successive_halving(
         failed are passed over. Rates that are too small look best early.
       noise: Whether points are kept that the seeds do not tell from the best: the mean of the paired
         differences is at most Student's t (95 %, one-sided) times its standard error. It keeps nothing
-        with one seed, whose noise is unknown, and much with two.
+        with one seed, whose noise is unknown, and much with two. And whether all points are kept that have
+        not failed, as long as the best one's loss is not 2 % below that before training: a plateau at
+        the start tells nothing about rates.
 
     Returns:
       An `Allocation`.

@@ -122,8 +122,8 @@ def _rule(
     names = list(dict.fromkeys(key for point in points for key in point))
     columns = {key: results.as_column([point.get(key) for point in points]) for key in names}
 
-    def keep(step: int, losses: Any, alive: Any, history: Any) -> Any:
-        return allocation.keep(Standing(step, losses, alive, tuple(history), columns, name))
+    def keep(step: int, losses: Any, alive: Any, history: Any, start: Any) -> Any:
+        return allocation.keep(Standing(step, losses, alive, tuple(history), columns, name, start))
 
     return Rule(allocation.rungs(steps, every), keep, horizon, repr(allocation))
 

@@ -1,8 +1,8 @@
 """Where the points of a sweep stand at a rung, and which of them no rule may drop.
 
 A rung judges a short horizon, and short horizons mislead: they favour rates that are too small (Wu et al.
-2018), and near the best rate seeds move losses more than rates do. The guards keep what a rung cannot tell
-from the best.
+2018), near the best rate seeds move losses more than rates do, and on a plateau at the start all rates look
+alike. The guards keep what a rung cannot tell from the best.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrjax.answer import within_noise
+
+_LEARNED = 0.02  # of the loss before training: less is no sign that training has begun
 
 
 class Standing(NamedTuple):
@@ -26,6 +28,7 @@ class Standing(NamedTuple):
       history: Step and losses at every earlier rung, oldest first, and of nothing but rungs.
       points: Each hyperparameter's value at each point, `[points]`.
       name: The hyperparameter that is the learning rate.
+      start: The losses before training, `[points, seeds]`, or None if nobody knows them.
 
     Example:
       >>> import numpy as np
@@ -42,6 +45,7 @@ class Standing(NamedTuple):
     history: tuple[tuple[int, np.ndarray], ...]
     points: dict[str, np.ndarray]
     name: str
+    start: np.ndarray | None = None
 
 
 def scores(losses: np.ndarray) -> np.ndarray:
@@ -114,7 +118,8 @@ class Guards:
 
     Attributes:
       neighbours: How many neighbours in rate of the best point are kept on each side, >= 0.
-      noise: Whether points are kept that are within the paired seed noise of the best.
+      noise: Whether points are kept that are within the paired seed noise of the best, and all of them
+        as long as none has learned anything to speak of.
 
     Example:
       >>> import numpy as np
@@ -151,6 +156,8 @@ class Guards:
         if self.noise:
             best = standing.losses[ranked[0]]
             kept[[point for point in ranked if within_noise(standing.losses[point], best)]] = True
+            if _nothing_learned(standing, ranked[0]):
+                kept[ranked] = True
         return kept
 
     def _around(self, standing: Standing, ranked: np.ndarray) -> np.ndarray:
@@ -159,6 +166,15 @@ class Guards:
         line = line[np.isin(line, ranked)]
         place = int(np.flatnonzero(line == ranked[0])[0])
         return line[max(0, place - self.neighbours) : place + self.neighbours + 1]
+
+
+def _nothing_learned(standing: Standing, best: int) -> bool:
+    """Whether not even the best point is a few percent better than before training."""
+    if standing.start is None:
+        return False
+    start = standing.start[best]
+    gains = np.where(np.isfinite(standing.losses[best]), start - standing.losses[best], 0.0)
+    return bool(np.median(gains) < _LEARNED * np.median(np.abs(start)))
 
 
 def _rates(standing: Standing) -> np.ndarray:

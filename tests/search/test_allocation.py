@@ -19,13 +19,14 @@ UNGUARDED = {"neighbours": 0, "noise": False}
 PROPERTY = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-def standing_of(losses, rates=None, *, alive=None, history=(), step=100, **others):
+def standing_of(losses, rates=None, *, alive=None, history=(), step=100, start=None, **others):
     losses = np.asarray(losses, float)
     n = len(losses)
     points = {"learning_rate": np.asarray(np.geomspace(1e-3, 10, n) if rates is None else rates)}
     points |= {name: np.asarray(values) for name, values in others.items()}
     alive = np.ones(n, bool) if alive is None else np.asarray(alive)
-    return Standing(step, losses, alive, tuple(history), points, "learning_rate")
+    start = None if start is None else np.full(losses.shape, start)
+    return Standing(step, losses, alive, tuple(history), points, "learning_rate", start)
 
 
 def columns(*curves):
@@ -420,6 +421,20 @@ def test_noise_needs_two_seeds_that_both_points_finished():
     losses = np.array([[1.1, 0.8, np.inf, 7.0], [1.0, 1.0, 9.0, np.inf]])
     assert within_noise(*losses)
     assert kept_of(top_k(1, neighbours=0), columns(1.0, 1.0001)) == [0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nothing_is_dropped_before_anything_is_learned(scale, sign):
+    start = sign * 2.3 * scale
+    flat = start + scale * np.array([[0.0, 0.001], [-0.002, -0.001], [0.01, 0.011], [np.inf, np.inf]])
+    rule = top_k(1, neighbours=0)
+    assert rule.keep(standing_of(flat, start=start)).tolist() == [True, True, True, False]
+    assert rule.keep(standing_of(flat)).tolist() == [False, True, False, False]  # the start is not known
+    assert top_k(1, neighbours=0, noise=False).keep(standing_of(flat, start=start)).sum() == 1
+    learned = flat.copy()
+    learned[0] -= 0.05 * scale
+    assert rule.keep(standing_of(learned, start=start)).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 11, 12, 13, 20, 100])

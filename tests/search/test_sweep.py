@@ -698,6 +698,18 @@ def test_a_point_whose_members_ran_out_of_patience_is_not_dropped():
     assert sweep.answer.scores.tolist() == [90, 70, np.inf]
 
 
+@pytest.mark.parametrize("evaluate_on", [np.zeros(4), None])
+@pytest.mark.parametrize(("slope", "dropped"), [(1e-3, 0), (0.5, 2)])
+def test_no_rate_is_dropped_on_a_plateau(slope, dropped, evaluate_on):
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda x, batch: 2.0 + slope * x, lrjax.sgd)
+    rule = lrjax.top_k(1, first=10, neighbours=0)
+    grid = {"learning_rate": [0.01, 0.1, 0.3]}
+    options = dict(seeds=2, evaluate_every=10, evaluate_on=evaluate_on, allocation=rule, progress=False)
+    ((step, _, kept),) = lrjax.sweep(trial, grid, DATA, steps=40, **options).rungs
+    assert step == 10
+    assert (~kept).sum() == dropped
+
+
 def test_what_an_interrupt_stops_under_an_allocation_is_not_wasted():
     def cut(sweep):
         if len(sweep.rungs):
