@@ -139,19 +139,22 @@ class Crews:
 
         crews: dict[str, Pool | Grid] = {}
 
+        def fit(plan: Plan) -> Plan:
+            return self.fitting(team, setting, plan, first_chunk)
+
         def measure(plan: Plan, about: float | None) -> tuple[float, float]:
             crew = crews[str(plan)] = self.make(team, plan)
             return _measure(crew, ids, first_chunk(), self._clock, about)
 
         guess = setting.seconds * member_steps / setting.cores
-        found, name = [self.fitting(team, setting, p, first_chunk) for p in _plan.candidates(setting)], None
+        found, name = _plan.candidates(setting), None
         if _plan.worth_measuring(found, guess):
             text = _step_text(team)
             name = _choices.key(text, setting.members, setting.seeds, setting.cores, team.batched)
             earlier = _choices.recall(name)
             if earlier is not None:
                 return earlier, self.make(team, earlier)
-        chosen = _plan.choose(found, measure, setting.members, member_steps, guess, tell)
+        chosen = _plan.choose(found, fit, measure, setting.members, member_steps, guess, tell)
         if name is not None and len(chosen.measured) == len(found):
             _choices.remember(name, chosen)
         if crews:

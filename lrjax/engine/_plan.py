@@ -165,6 +165,7 @@ def worth_measuring(found: Sequence[Plan], guess: float) -> bool:
 
 def choose(
     found: Sequence[Plan],
+    fit: Callable[[Plan], Plan],
     measure: Callable[[Plan, float | None], tuple[float, float]],
     members: int,
     member_steps: int,
@@ -175,6 +176,7 @@ def choose(
 
     Args:
       found: The candidates, the likeliest first.
+      fit: Gives a plan the width that fits the memory, which may take compiling.
       measure: Seconds per member-step of a plan, and seconds that compiling it took; told what another
         plan takes per member-step, if one has been measured.
       members: Members of the group.
@@ -182,23 +184,26 @@ def choose(
       guess: Seconds that all of them may take.
       report: Told what is being done.
     """
+    likeliest = fit(found[0])
     if len(found) == 1:
-        return found[0]
+        return likeliest
     if not worth_measuring(found, guess):
-        why = f"{found[0].why}; the job is too short for measuring others to be repaid"
-        return dataclasses.replace(found[0], why=why)
+        why = f"{likeliest.why}; the job is too short for measuring others to be repaid"
+        return dataclasses.replace(likeliest, why=why)
     report("compiling")
-    seconds, compiling = measure(found[0], None)
-    measured = {str(found[0]): seconds}
+    seconds, compiling = measure(likeliest, None)
+    measured = {str(likeliest): seconds}
     running = seconds * member_steps
     trying = max(compiling, 0.2) + max(PROBE, 2 * seconds * members)  # seconds, for each of the others
     if running < _REPAYS * (len(found) - 1) * trying:
-        why = f"{found[0].why}; trying others would not be repaid in the {running:.2g} s the job takes"
-        return dataclasses.replace(found[0], why=why, measured=measured)
-    for plan in found[1:]:
+        why = f"{likeliest.why}; trying others would not be repaid in the {running:.2g} s the job takes"
+        return dataclasses.replace(likeliest, why=why, measured=measured)
+    plans = [likeliest]
+    for plan in map(fit, found[1:]):
         report("probing")
         measured[str(plan)] = measure(plan, seconds)[0]
-    best = min(found, key=lambda plan: measured[str(plan)])
+        plans.append(plan)
+    best = min(plans, key=lambda plan: measured[str(plan)])
     return dataclasses.replace(best, why=f"{best.why}; measured the fastest", measured=measured)
 
 

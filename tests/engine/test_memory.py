@@ -1,5 +1,6 @@
 """Grids that do not fit the memory are trained some columns at a time, and nothing else changes."""
 
+import dataclasses
 import types
 
 import jax
@@ -118,7 +119,7 @@ def test_trying_a_large_step_takes_few_of_them():
     found = [lrjax.results.Plan("pool"), lrjax.results.Plan("vmap")]
     for members, steps, tried in ((100, 1000, 1), (100, 2000, 2), (1000, 2000, 1), (1000, 13_000, 2)):
         asked.clear()
-        _plan.choose(found, measure, members, steps, 100.0, lambda text: None)
+        _plan.choose(found, lambda plan: plan, measure, members, steps, 100.0, lambda text: None)
         assert len(asked) == tried, (members, steps)
     assert asked == [("pool/scan", None), ("vmap/scan", 0.01)]
 
@@ -146,3 +147,23 @@ def test_what_the_first_run_makes_does_not_count_as_the_speed_of_a_plan(monkeypa
     for about in (None, 1e-4, 10.0):
         seconds, _ = _crews._measure(Crew(), ids, lambda seed: None, clock(10_000, 10_000, 1e-3, 1.0), about)
         assert seconds == pytest.approx(1e-4, rel=0.02)
+
+
+def test_no_program_is_compiled_for_the_memory_of_a_plan_that_is_not_tried():
+    plans = [lrjax.results.Plan("pool"), lrjax.results.Plan("vmap")]
+    fitted = []
+
+    def fit(plan):
+        fitted.append(str(plan))
+        return dataclasses.replace(plan, width=8) if plan.members == "vmap" else plan
+
+    def measure(plan, about):
+        return {"pool/scan": 2e-3, "vmap/scan/8": 1e-3}[str(plan)], 0.1
+
+    def choose(steps, guess):
+        fitted.clear()
+        return str(_plan.choose(plans, fit, measure, 10, steps, guess, lambda text: None))
+
+    assert (choose(10, 1.0), fitted) == ("pool/scan", ["pool/scan"])
+    assert (choose(10, 100.0), fitted) == ("pool/scan", ["pool/scan"])  # it took but 0.02 s
+    assert (choose(1_000_000, 100.0), fitted) == ("vmap/scan/8", ["pool/scan", "vmap/scan"])
