@@ -1,4 +1,4 @@
-"""Every point is traced once, with its own numbers, before anything is compiled."""
+"""Points are traced with their own numbers before anything is compiled."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lrjax._values import name_of
 from lrjax.engine import _carry
 from lrjax.engine._points import Group
 from lrjax.trials import Trial
+
+_MOST_STEPS = 32  # of a group's points: a step of a large model takes a tenth of a second to trace
 
 
 class Checked(NamedTuple):
@@ -40,6 +42,10 @@ def check_points(
 ) -> list[Checked]:
     """Traces every point with its concrete numbers, and each group with traced ones.
 
+    The start of every point is traced, which makes its optimizer, and a step of those that tell: of many
+    points that differ in their numbers only, some all over the grid and those with the lowest or highest
+    value of a number, since what is out of a range is so at one of its ends.
+
     Args:
       trial: The trial.
       groups: The points, by program.
@@ -57,11 +63,15 @@ def check_points(
     """
     done = 0
     for points, batch in zip(groups, batches, strict=True):
+        telling = _telling(points)
         for position in range(len(points.members)):
             hyperparams = points.hyperparams(position)
             numbers = {name: jnp.asarray(hyperparams[name]) for name in points.numeric}
             try:
-                _trace(trial, {**hyperparams, **numbers}, key, batch, ())
+                if position in telling:
+                    _trace(trial, {**hyperparams, **numbers}, key, batch, ())
+                else:
+                    _trace_start(trial, {**hyperparams, **numbers}, key, frozenset())
             except Exception as error:
                 _note_static(error, points)
                 shown = ", ".join(f"{name}={_text(value)}" for name, value in hyperparams.items())
@@ -73,6 +83,14 @@ def check_points(
         _trace_group(trial, points, key, batch, held_out)
         for points, batch in zip(groups, batches, strict=True)
     ]
+
+
+def _telling(points: Group) -> set[int]:
+    """The points of a group whose steps are traced with concrete numbers."""
+    count = len(points.members)
+    spread = np.linspace(0, count - 1, min(count, _MOST_STEPS)).round().astype(int)
+    ends = [position for x in points.numeric.values() for position in (np.argmin(x), np.argmax(x))]
+    return {int(position) for position in (*spread, *ends)}
 
 
 def _trace_group(

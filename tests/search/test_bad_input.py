@@ -445,6 +445,29 @@ def test_a_hyperparameter_out_of_range_says_at_which_point(position):
     assert "at the point learning_rate=0.25, b1=1.5" in error.__notes__
 
 
+@pytest.mark.parametrize("position", [0, 57, 99])
+@pytest.mark.parametrize("where", ["init", "update"])
+def test_a_hyperparameter_out_of_range_is_found_among_many(position, where):
+    """Not the steps of all points are traced with their numbers, but their starts and the ends of ranges."""
+    plain = quadratic(lrjax.adam)
+
+    def init(key, hyperparams):
+        return plain.init(key, hyperparams if where == "init" else {"learning_rate": 0.1})
+
+    def update(state, batch, hyperparams):
+        return plain.update(state, batch, hyperparams)
+
+    values = np.linspace(0.5, 0.9, 100)
+    values[position] = 1.5
+    error = refused(
+        ValueError,
+        "`adam(b1=...)` must be one number in [0, 1), got 1.5",
+        trial=lrjax.Trial(init, update),
+        grid={"learning_rate": [0.25], "b1": values},
+    )
+    assert "at the point learning_rate=0.25, b1=1.5" in error.__notes__
+
+
 def test_a_bool_out_of_kind_says_at_which_point():
     grid = {"learning_rate": [0.25], "nesterov": [False, "yes"]}
     trial = quadratic(functools.partial(lrjax.sgd, momentum=0.9))
