@@ -76,6 +76,18 @@ CASES = {
         {"window_strides": (2, 2), "padding": ((1, 2), (0, 1))},
     ),
     "2d, lhs dilated": ((2, 4, 5, 4), (4, 4, 3, 3), ("NCHW", "OIHW", "NCHW"), {"lhs_dilation": (2, 3)}),
+    "2d, gaps": (
+        (2, 4, 2, 2),
+        (4, 4, 3, 3),
+        ("NCHW", "OIHW", "NCHW"),
+        {"lhs_dilation": (2, 2), "padding": ((2, 1), (2, 1))},
+    ),
+    "2d, gaps on one side": (
+        (2, 4, 5, 2),
+        (4, 4, 3, 4),
+        ("NHWC", "HWOI", "NCHW"),
+        {"lhs_dilation": (1, 3), "padding": ((-1, 1), (3, -1)), "window_strides": (2, 1)},
+    ),
     "2d, rhs dilated": ((2, 4, 9, 8), (4, 4, 3, 2), ("NCHW", "HWIO", "NHWC"), {"rhs_dilation": (2, 3)}),
     "2d, feature groups": (
         (2, 12, 5, 5),
@@ -324,6 +336,31 @@ def test_groups_of_few_features_are_left_as_they_are(groups, left):
 
     (layout,) = layouts(lower(canonical(function), images, kernel))
     assert is_canonical(layout) != left
+
+
+@pytest.mark.parametrize(
+    ("length", "gaps", "groups", "filled"),
+    [(2, 2, 1, True), (3, 2, 1, False), (2, 1, 1, False), (2, 2, 2, False), (4, 2, 1, False)],
+)
+def test_gaps_are_filled_where_the_kernel_is_longer_than_the_input(length, gaps, groups, filled):
+    images, kernel = normal((2, length, length, 8), 0), normal((3, 3, 8 // groups, 8), 1)
+
+    def function(images, kernel):
+        return jax.lax.conv_general_dilated(
+            images,
+            kernel,
+            (1, 1),
+            ((2, 1), (2, 1)),
+            lhs_dilation=(gaps, gaps),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+
+    before, after = (lower(f, images, kernel) for f in (function, canonical(function)))
+    assert (before.as_text() == after.as_text()) == (not filled)
+    dilated = re.findall(r"lhs_dilate = \[(\d)", after.as_text())
+    assert dilated == ["1" if filled else str(gaps)]
+    assert_close(before.compile()(images, kernel), after.compile()(images, kernel))
 
 
 def test_what_is_explicitly_sharded_is_left_as_it_is():
