@@ -28,11 +28,11 @@ class Answer:
     r"""What a sweep says about the learning rate.
 
     Attributes:
-      learning_rate: The rate to use, or None if no rate trained: that of the best point, the one with the
-        lowest score. Of a search (`find_learning_rate`), of the points that the seeds do not tell from the
-        best one the point that does best averaged with those around it: the lowest of several equals is
-        luck in part.
-      point: All hyperparameters at the chosen point; empty if no rate trained.
+      learning_rate: The rate to use, or None if no rate trained or none learned anything: that of the best
+        point, the one with the lowest score. Of a search (`find_learning_rate`), of the points that the
+        seeds do not tell from the best one the point that does best averaged with those around it: the
+        lowest of several equals is luck in part.
+      point: All hyperparameters at the chosen point; empty if there is none.
       index: The chosen point's index, or None.
       score: The chosen point's median over seeds of what `judged_by` names; NaN without one.
       judged_by: What the rates were compared by.
@@ -97,7 +97,9 @@ class Answer:
 def judge(data: SweepData) -> Answer:
     """Chooses the learning rate by the median final loss over seeds, lower rates first among equals.
 
-    In a search the rates around have a say where seeds do not tell; see `Answer.learning_rate`.
+    In a search the rates around have a say where seeds do not tell; see `Answer.learning_rate`. There is no
+    answer if all points failed, or if not even the best one's loss has fallen: by 2 %, or by what two seeds
+    or more tell from chance (Student's t, paired with the losses before training, 95 %).
 
     Args:
       data: A sweep's measurements.
@@ -126,6 +128,8 @@ def judge(data: SweepData) -> Answer:
     best = _best(np.where(_most_seeds(unmeasured, reached), reached, np.inf), rates)
     if best is None:
         return _no_answer(data, judged_by, reached, failed, rates, bool(unmeasured.all()))
+    if not _learned(final[best], initial[best]):
+        return _no_answer(data, judged_by, reached, failed, rates, nothing_measured=False)
     scores = _compared(reached, losses, best)
     line = _line(data, best, rates)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
@@ -244,6 +248,15 @@ def _among_equals(scores: np.ndarray, dropped: np.ndarray) -> np.ndarray:
     return np.where(scored & (reached == furthest), scores, np.inf)
 
 
+def _learned(final: np.ndarray, initial: np.ndarray) -> bool:
+    """Whether a point's losses have fallen: by 2 %, or by what the seeds tell from chance."""
+    both = np.isfinite(final) & np.isfinite(initial)
+    if both.sum() < 2:
+        return True  # nothing is known of chance
+    gain = float(np.median(initial[both] - final[both]))
+    return gain > _TOLERANCE * abs(float(np.median(initial[both]))) or not within_noise(initial, final)
+
+
 def _no_answer(
     data: SweepData,
     judged_by: str,
@@ -253,9 +266,14 @@ def _no_answer(
     nothing_measured: bool,
 ) -> Answer:
     lowest = "" if rates is None or nothing_measured else f" Try rates below {rates.min():.3g}."
+    edge = None if rates is None or nothing_measured else float(rates.min())
     if nothing_measured:
         verdict = "The sweep was stopped before anything was measured."
         warnings = [verdict]
+    elif np.isfinite(scores).any():
+        verdict, lowest, edge = "No point lowered the loss by more than chance would.", "", None
+        detail = "the seeds do not tell the best point's loss from what it was before training"
+        warnings = [*_warnings.interruption(data), f"Nothing was learned: {detail}."]
     else:
         verdict = "Every point failed."
         detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
@@ -269,7 +287,7 @@ def _no_answer(
         scores=scores,
         failed=failed,
         plateau=None,
-        divergence_edge=None if rates is None or nothing_measured else float(rates.min()),
+        divergence_edge=edge,
         recommendation=f"No learning rate can be recommended. {verdict}{lowest}",
         warnings=tuple(warnings),
         interval=None,

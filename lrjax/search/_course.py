@@ -135,6 +135,8 @@ class Course:
                 self._close_in(COARSE, bounds)
                 self._close_in(FINE, bounds)
                 self._tell_apart()
+            if self._best_rate is None and self._some_trained:
+                self._note("no rate lowered the loss by more than chance would")
         except _Ended as ended:
             self.unfinished = str(ended)
             self._note(self.unfinished)
@@ -164,6 +166,11 @@ class Course:
         sweep = self.merged()
         best = sweep.answer.best
         return None if best is None else float(sweep.points[sweep.name][best])
+
+    @property
+    def _some_trained(self) -> bool:
+        """Whether some rate did not fail so far."""
+        return bool(np.isfinite(self.answer.scores).any())
 
     def merged(self, *more: SweepData) -> Sweep:
         """All stages as one sweep."""
@@ -263,7 +270,7 @@ class Course:
     def _descend(self, bounds: tuple[float, float]) -> None:
         """Where all rates failed: tries lower ones, a few times."""
         for _ in range(_DESCENTS):
-            if self._best_rate is not None:
+            if self._some_trained:
                 return
             wanted = self._missing(COARSE, bounds)
             if not wanted:

@@ -213,6 +213,25 @@ def test_everything_diverged():
     )
 
 
+@pytest.mark.parametrize("scale", [1.0, -1e-3, 1e6])
+def test_nothing_was_learned(scale):
+    """The best of several rates is a little below the start by chance."""
+    gains = np.array([[0.0, 0.001, -0.001], [0.002, -0.001, 0.001], [-1, -2, -3], [NAN, NAN, NAN]])
+    start = 5 * scale
+    answer = judged(start - abs(scale) * gains, start=start)
+    assert answer.learning_rate is answer.index is answer.plateau is answer.best is None
+    assert answer.divergence_edge is None
+    assert "Nothing was learned: " in answer.warnings[-1]
+    assert answer.recommendation == (
+        "No learning rate can be recommended. No point lowered the loss by more than chance would."
+    )
+    told = start - abs(scale) * (gains + np.array([[0], [0.01], [0], [0]]))
+    assert judged(told, start=start).learning_rate == 0.1  # little, and the same for all seeds
+    assert judged(told[:, :1], start=start).learning_rate == 0.1  # one seed tells nothing of chance
+    uneven = start - abs(scale) * (gains + np.array([[0] * 3, [0.2, 3, 0.2], [0] * 3, [0] * 3]))
+    assert judged(uneven, start=start).learning_rate == 0.1  # much, and not the same
+
+
 def test_training_losses_decide_without_held_out_data_and_a_warning_says_so():
     answer = judged([[2], [1], [3], [4]], held_out=False)
     assert answer.learning_rate == 0.1

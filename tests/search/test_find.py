@@ -52,6 +52,24 @@ def course(sweep):
 # What it finds
 
 
+def test_where_nothing_is_learned_there_is_no_answer_and_no_lower_rates_are_tried():
+    def init(key, hyperparams):
+        return jax.random.fold_in(key, (1e6 * hyperparams["learning_rate"]).astype(jnp.int32))
+
+    def update(state, batch, hyperparams):
+        return {"loss": jnp.float32(5)}, jax.random.fold_in(state, 1)
+
+    def evaluate(state, batch):
+        return {"loss": 5 + 0.01 * jax.random.normal(state)}
+
+    sweep = find(lrjax.Trial(init, update, evaluate), seeds=3)
+    assert sweep.answer.learning_rate is None
+    assert "No point lowered the loss" in sweep.answer.recommendation
+    assert course(sweep)[-1] == "no rate lowered the loss by more than chance would"
+    assert len(course(sweep)) == 3  # before: no range test, the first rates
+    assert sweep.settings["search"]["unfinished"] == ""
+
+
 @pytest.mark.parametrize("best", [1e-7, 3e-6, 0.013, 1.0, 25.0])
 def test_it_finds_the_best_rate_inside_and_outside_of_where_it_begins(best):
     sweep = find(landscape(best), seeds=1)
