@@ -48,6 +48,11 @@ from lrjax.optimizers._adan import (
     adan,
     scale_by_adan,
 )
+from lrjax.optimizers._adaptive_revision import (
+    ScaleByAdaptiveRevisionState,
+    adaptive_revision,
+    scale_by_adaptive_revision,
+)
 from lrjax.optimizers._ademamix import (
     ScaleByAdemamixState,
     ScaleBySimplifiedAdEMAMixState,
@@ -320,6 +325,7 @@ __all__ = [
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
+    "ScaleByAdaptiveRevisionState",
     "ScaleByAdemamixState",
     "ScaleByAmsgradState",
     "ScaleByBacktrackingLinesearchState",
@@ -361,6 +367,7 @@ __all__ = [
     "adamp",
     "adamw",
     "adan",
+    "adaptive_revision",
     "ademamix",
     "adopt",
     "amsbound",
@@ -412,6 +419,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
+    "scale_by_adaptive_revision",
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",

@@ -62,6 +62,7 @@ def _polyak(decay: Any, start: Any) -> Any:
     return lrjax.polyak_average(lrjax.trace(decay), start)
 
 
+REVISION = {"initial_accumulator_value": (1.0, 0.25)}
 DAMPING = {"damping": (0.02, 0.5)}
 VSGD = {"init_steps": (2.0, 3.0), "overestimate": (2.0, 4.0), "eps": (1e-8, 1e-2)}
 curved = {
@@ -149,6 +150,15 @@ ROWS: tuple[Row, ...] = (
         compiled_rtol=1e-4,  # directions of the smallest eigenvalues carry the rounding of the largest
         float32_rtol=None,
         float64_rtol=1e-6,
+    ),
+    row("scale_by_adaptive_revision", numbers=REVISION, optax=None),
+    row(
+        "adaptive_revision",
+        numbers={"learning_rate": RATE, **REVISION},
+        required=("learning_rate",),
+        descends=True,
+        optax=None,
+        quadratic={"learning_rate": 0.5},
     ),
     row("scale_by_becker_lecun", numbers=DAMPING, **curved),
     row(
