@@ -140,8 +140,10 @@ from lrjax.optimizers._gi_adam import (
     scale_by_gi_adam,
 )
 from lrjax.optimizers._grokfast import (
+    GrokfastMAState,
     GrokfastState,
     grokfast,
+    grokfast_ma,
 )
 from lrjax.optimizers._lamb import (
     lamb,
@@ -310,6 +312,7 @@ __all__ = [
     "FullMatrixAdagradState",
     "GaLoreDimensionNumbers",
     "GaLoreState",
+    "GrokfastMAState",
     "GrokfastState",
     "HutchinsonState",
     "LookaheadParams",
@@ -386,6 +389,7 @@ __all__ = [
     "galore",
     "gi_adam",
     "grokfast",
+    "grokfast_ma",
     "hutchinson_estimator_diag_hessian",
     "lamb",
     "lars",

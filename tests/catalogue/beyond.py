@@ -195,6 +195,12 @@ ROWS: tuple[Row, ...] = (
         required=("momentum",),
         waits=True,
     ),
+    beyond_row(
+        "grokfast_ma",
+        static={"window": 2},
+        numbers={"factor": (5.0, 0.5)},
+        float32_rtol=3e-6,  # what is added may cancel most of a gradient
+    ),
     beyond_row("grokfast", numbers={"decay": (0.98, 0.5), "factor": (2.0, 0.5)}, edge={"decay": 0.0}),
     beyond_row(
         "stable_adamw",

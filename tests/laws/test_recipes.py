@@ -121,6 +121,7 @@ def test_sign_convention() -> None:
         "freeze",
         "hutchinson_estimator_diag_hessian",
         "grokfast",
+        "grokfast_ma",
         "identity",
         "keep_params_nonnegative",
         "lookahead",

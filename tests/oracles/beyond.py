@@ -215,6 +215,12 @@ def grokfast(gradients, theta, *, decay, factor):
         yield g + factor * h
 
 
+def grokfast_ma(gradients, theta, *, window, factor):
+    """The same, the filter by a window, which must be full."""
+    for t, g in enumerate(gradients, start=1):
+        yield g + factor * np.mean(gradients[t - window : t], axis=0) if t >= window else g
+
+
 def stable_adamw(gradients, theta, *, learning_rate, b1, b2, eps, weight_decay):
     """Wortsman et al., 2023, algorithm 2."""
     for g, (direction, v_hat) in zip(gradients, _adam(gradients, b1=b1, b2=b2, eps=eps), strict=True):
