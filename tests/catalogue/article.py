@@ -100,6 +100,7 @@ ROWS: tuple[Row, ...] = (
         required=("decay", "start"),
         idle=("start",),
         needs_params=True,
+        oracle_steps=60,
         oracle=lambda gradients, theta, *, decay, start: papers.trace(gradients, theta, decay=decay),
     ),
     Row(
@@ -111,6 +112,7 @@ ROWS: tuple[Row, ...] = (
         idle=("decay",),
         edge={"decay": 0.0},
         needs_params=True,
+        oracle_steps=60,
         oracle=lambda gradients, theta, *, decay, beta: papers.trace(gradients, theta, decay=beta),
     ),
     row("proximal_adagrad", numbers=COMPOSITE, **composite, quadratic={"learning_rate": 0.5, "l1": 0.0}),
@@ -198,6 +200,7 @@ ROWS: tuple[Row, ...] = (
         numbers={**MOMENTUM, "elasticity": (0.25, 0.5), "period": (1.0, 2.0)},
         required=("decay", "elasticity", "period"),
         needs_params=True,
+        oracle_steps=60,
         oracle=article.elastic_averaging,
     ),
     Row(
@@ -208,6 +211,7 @@ ROWS: tuple[Row, ...] = (
         required=("decay",),
         waits=True,
         steps=4,
+        oracle_steps=60,
         oracle=functools.partial(article.delayed, steps=1),
     ),
 )
