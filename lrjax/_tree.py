@@ -111,6 +111,19 @@ def cast_like(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda x, y: x.astype(jnp.result_type(y)), tree, like)
 
 
+def field(kind: type[Any], leaves: Any, name: str) -> Any:
+    """One field of a tree whose leaves are tuples of the kind: what a function of leaves made several of."""
+    return jax.tree.map(lambda leaf: getattr(leaf, name), leaves, is_leaf=lambda x: isinstance(x, kind))
+
+
+def push(line: jax.Array, newest: Any) -> jax.Array:
+    """The last values of a leaf, along a leading axis, with the newest at the end and without the oldest.
+
+    Everything moves up: a slot to write to would depend on a count that stops at its end.
+    """
+    return jnp.concatenate([line[1:], jnp.asarray(newest, line.dtype)[None]])
+
+
 def moment(decay: ScalarLike, values: Any, previous: Any) -> Any:
     """The exponential moving average `decay * previous + (1 - decay) * values`, computed wide."""
     return jax.tree.map(lambda x, m: decay * wide(m) + (1 - decay) * wide(x), values, previous)

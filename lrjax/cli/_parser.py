@@ -13,11 +13,11 @@ from lrjax.search import log_spaced
 
 _RECIPES = """
     acprop adabelief adabound adadelta adafactor adagrad adagrad_rda adam adamax adamaxw adamp adamw
-    adan ademamix adopt amsbound amsgrad becker_lecun dadapt_adagrad dadapt_adamw dadapt_sgd dog
-    dowg fromage full_matrix_adagrad galore gi_adam lamb lars ldog lion madgrad mars momo momo_adam
-    muon nadam nadamw noisy_sgd novograd optimistic_adam_v2 optimistic_gradient_descent prodigy
-    proximal_adagrad radam rmsprop rprop sgd shampoo sign_sgd signum simplified_ademamix sm3 soap
-    sophia stable_adamw vsgd yogi
+    adan adaptive_revision ademamix adopt amsbound amsgrad becker_lecun dadapt_adagrad dadapt_adamw
+    dadapt_sgd dog dowg fromage full_matrix_adagrad galore gi_adam lamb lars ldog lion madgrad mars
+    momo momo_adam muon nadam nadamw noisy_sgd novograd optimistic_adam_v2
+    optimistic_gradient_descent prodigy proximal_adagrad radam rmsprop rprop sgd shampoo sign_sgd
+    signum simplified_ademamix sm3 soap sophia stable_adamw vsgd yogi
 """
 OPTIMIZERS = {name: getattr(lrjax, name) for name in _RECIPES.split()}
 DEFAULT_OPTIMIZER = "adam"

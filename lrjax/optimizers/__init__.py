@@ -48,6 +48,11 @@ from lrjax.optimizers._adan import (
     adan,
     scale_by_adan,
 )
+from lrjax.optimizers._adaptive_revision import (
+    ScaleByAdaptiveRevisionState,
+    adaptive_revision,
+    scale_by_adaptive_revision,
+)
 from lrjax.optimizers._ademamix import (
     ScaleByAdemamixState,
     ScaleBySimplifiedAdEMAMixState,
@@ -135,8 +140,10 @@ from lrjax.optimizers._gi_adam import (
     scale_by_gi_adam,
 )
 from lrjax.optimizers._grokfast import (
+    GrokfastMAState,
     GrokfastState,
     grokfast,
+    grokfast_ma,
 )
 from lrjax.optimizers._lamb import (
     lamb,
@@ -305,6 +312,7 @@ __all__ = [
     "FullMatrixAdagradState",
     "GaLoreDimensionNumbers",
     "GaLoreState",
+    "GrokfastMAState",
     "GrokfastState",
     "HutchinsonState",
     "LookaheadParams",
@@ -320,6 +328,7 @@ __all__ = [
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
+    "ScaleByAdaptiveRevisionState",
     "ScaleByAdemamixState",
     "ScaleByAmsgradState",
     "ScaleByBacktrackingLinesearchState",
@@ -361,6 +370,7 @@ __all__ = [
     "adamp",
     "adamw",
     "adan",
+    "adaptive_revision",
     "ademamix",
     "adopt",
     "amsbound",
@@ -379,6 +389,7 @@ __all__ = [
     "galore",
     "gi_adam",
     "grokfast",
+    "grokfast_ma",
     "hutchinson_estimator_diag_hessian",
     "lamb",
     "lars",
@@ -412,6 +423,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
+    "scale_by_adaptive_revision",
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",

@@ -256,7 +256,7 @@ def _scale_by_factored_rms(
             return _Leaf(step.astype(jnp.result_type(g)), v_row, v_col, v)
 
         leaves = jax.tree.map(leaf, updates, state.v_row, state.v_col, state.v)
-        return _field(leaves, "update"), _state(_tree.next_count(state.count), leaves)
+        return _tree.field(_Leaf, leaves, "update"), _state(_tree.next_count(state.count), leaves)
 
     return GradientTransformation(init, update)
 
@@ -275,8 +275,4 @@ def _factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None
 
 
 def _state(count: jax.Array, leaves: Any) -> FactoredState:
-    return FactoredState(count, _field(leaves, "v_row"), _field(leaves, "v_col"), _field(leaves, "v"))
-
-
-def _field(leaves: Any, name: str) -> Any:
-    return jax.tree.map(lambda leaf: getattr(leaf, name), leaves, is_leaf=lambda x: isinstance(x, _Leaf))
+    return FactoredState(count, *(_tree.field(_Leaf, leaves, name) for name in ("v_row", "v_col", "v")))

@@ -87,7 +87,7 @@ def _turned(
 
         def leaf(p: jax.Array, g: Any, weights: Any) -> jax.Array:
             theta, ratio = _tree.wide(weights), jnp.ones((), p.dtype)
-            if p.ndim > 1:
+            if p.ndim > 1 and p.size > 0:
                 by_output = (-1, p.shape[-1])
                 is_free, turned = _projected(p, _tree.wide(g), theta, by_output, delta)
                 layer_is_free, layer_turned = _projected(p, _tree.wide(g), theta, (-1, 1), delta)

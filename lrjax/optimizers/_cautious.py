@@ -58,7 +58,7 @@ def cautious(inner: Any, min_share: ScalarLike = 1e-3, *, downhill: bool = True)
 
         def leaf(u: Any, g: Any) -> jax.Array:
             x = _tree.wide(u)
-            rise = jnp.real(jnp.conj(x) * _tree.wide(g))
+            rise = jnp.real(jnp.conj(jnp.sign(x)) * jnp.sign(_tree.wide(g)))  # a product may vanish
             agrees = rise < 0 if downhill else rise > 0
             share = jnp.maximum(jnp.mean(agrees, dtype=rise.dtype), min_share)
             return _tree.multiply(x, agrees / share).astype(jnp.result_type(u))

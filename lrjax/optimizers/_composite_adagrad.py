@@ -220,7 +220,7 @@ def _outside_l1(x: Params, scale: Params, radius: ScalarLike) -> Params:
     size, h = (jnp.concatenate(parts) for parts in zip(*leaves, strict=True))
     order = jnp.argsort(-size * h)
     excess = jnp.cumsum(size[order]) - radius
-    m = jnp.maximum(jnp.max(excess / jnp.cumsum(1 / h[order])), 0)
+    m = jnp.max(excess / jnp.cumsum(1 / h[order]), initial=0)
     return jax.tree.map(lambda x, h: jnp.clip(x, -m.astype(h.dtype) / h, m.astype(h.dtype) / h), x, scale)
 
 

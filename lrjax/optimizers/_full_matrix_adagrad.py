@@ -83,7 +83,7 @@ def full_matrix_adagrad(
     ) -> tuple[Updates, FullMatrixAdagradState]:
         del params, extra
         leaves, structure = jax.tree.flatten(updates)
-        if not leaves:
+        if state.sum_of_outer_products.size == 0:
             return updates, state
         dtype = state.sum_of_outer_products.dtype
         g = jnp.concatenate([jnp.ravel(u).astype(dtype) for u in leaves])

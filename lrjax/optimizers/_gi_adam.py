@@ -21,7 +21,8 @@ def scale_by_gi_adam(
     r"""GI-Adam's scaling of updates: Adam's, from $v_0 = g_1^2$ on.
 
     The second moment is divided by $1 - \beta_2^t$ all the same, so that the first steps are shorter by
-    about $\sqrt{1 - \beta_2^t}$: a warmup that the method brings along.
+    about $\sqrt{1 - \beta_2^t}$: a warmup that the method brings along. Without the division they would
+    be as long as Adam's, and nothing gained.
 
     Args:
       b1: $\beta_1$ in [0, 1), the decay of the first moment.
@@ -30,6 +31,9 @@ def scale_by_gi_adam(
 
     Returns:
       A `GradientTransformation` with a `ScaleByAdamState`.
+
+    Note:
+      The authors take $v_0$ from a batch of its own, before the first step; here it is the first step's.
 
     Raises:
       TypeError: If an argument is of the wrong kind.

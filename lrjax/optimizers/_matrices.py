@@ -44,14 +44,17 @@ def is_numbers(x: Any) -> bool:
 def matrix_axes(call: str, axes: Axes, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of rows and columns of a leaf, counted from the front."""
     numbers = axes.numbers
-    if numbers is None:
+    if numbers is None or ndim == 0:
         expected = "axes of a matrix for every leaf that Muon moves"
         raise _check.fail(
             call, "weight_dimension_numbers", expected, f"{numbers} for a leaf with {ndim} axes"
         )
 
     def positive(a: int | tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(axis % ndim for axis in ((a,) if isinstance(a, int) else a))
+        axes = (a,) if isinstance(a, int) else a
+        if not all(-ndim <= axis < ndim for axis in axes):
+            raise _check.fail(call, "weight_dimension_numbers", f"axes of a leaf with {ndim}", numbers)
+        return tuple(axis % ndim for axis in axes)
 
     rows, columns = positive(numbers.reduction_axis), positive(numbers.output_axis)
     if set(rows) & set(columns):

@@ -228,7 +228,7 @@ def muon(
             rows, columns = matrix_axes("muon", axes, jnp.ndim(u))
             fan_in, fan_out = size(u, rows), size(u, columns)
             if consistent_rms is None:
-                factor: Any = math.sqrt(max(1, fan_out / fan_in))
+                factor: Any = math.sqrt(max(1, fan_out / max(1, fan_in)))
             else:
                 factor = consistent_rms * math.sqrt(max(fan_in, fan_out))
             return _tree.multiply(_tree.wide(u), jnp.asarray(factor)).astype(jnp.result_type(u))

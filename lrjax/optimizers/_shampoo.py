@@ -1,4 +1,4 @@
-"""Shampoo: AdaGrad with a full matrix for each side of a matrix of parameters."""
+"""Shampoo: AdaGrad with a full matrix for each axis of a tensor of parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._sgd import trace
-from lrjax.optimizers._sides import Sides, due, field, is_small_matrix
+from lrjax.optimizers._sides import Sides, due
 from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
@@ -22,25 +22,22 @@ class ScaleByShampooState(NamedTuple):
 
     Attributes:
       count: int32 scalar, the number of updates so far.
-      left: For matrices the sum of $G G^T$, in at least float32; of shape (1, 1), unused, elsewhere.
-      right: For matrices the sum of $G^T G$, likewise.
-      left_root: Its inverse fourth root, as last computed, likewise.
-      right_root: Its inverse fourth root, as last computed, likewise.
-      sum_of_squares: For the other leaves the sum of squares, in at least float32; of shape (1,), unused, for
-        matrices.
+      preconditioners: For each leaf a tuple: of each axis that has a matrix the sum of what slices along
+        it have in common, in at least float32.
+      roots: Their inverse roots, as last computed, likewise.
+      sum_of_squares: For leaves without a matrix the sum of squares, in at least float32; of shape (1,),
+        unused, for others.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
-      >>> state = lrjax.scale_by_shampoo().init(jnp.zeros((2, 3)))
-      >>> state.left.shape, state.right.shape
-      ((2, 2), (3, 3))
+      >>> state = lrjax.scale_by_shampoo(max_dimension=3).init(jnp.zeros((2, 4, 3)))
+      >>> [matrix.shape for matrix in state.preconditioners]
+      [(2, 2), (3, 3)]
     """
 
     count: jax.Array
-    left: Params
-    right: Params
-    left_root: Params
-    right_root: Params
+    preconditioners: Params
+    roots: Params
     sum_of_squares: Params
 
 
@@ -48,10 +45,8 @@ class _Leaf(NamedTuple):
     """What one leaf's update leads to."""
 
     update: jax.Array
-    left: jax.Array
-    right: jax.Array
-    left_root: jax.Array
-    right_root: jax.Array
+    preconditioners: tuple[jax.Array, ...]
+    roots: tuple[jax.Array, ...]
     sum_of_squares: jax.Array
 
 
@@ -60,15 +55,19 @@ def scale_by_shampoo(
 ) -> GradientTransformation:
     r"""Shampoo's scaling of updates.
 
-    For matrices $L_t = L_{t-1} + G_t G_t^T$ and $R_t = R_{t-1} + G_t^T G_t$, from
-    $L_0 = R_0 = \epsilon I$ on; the update is $L_t^{-1/4} G_t R_t^{-1/4}$. Other leaves are scaled as by
-    AdaGrad: $g_t / \sqrt{\epsilon + \sum_{i \le t} g_i^2}$.
+    A tensor of $k \ge 2$ axes has a matrix for each, $H^i_t = H^i_{t-1} + G^{(i)}_t {G^{(i)}_t}^T$ from
+    $H^i_0 = \epsilon I$ on, where $G^{(i)}$ has the slices along axis $i$ as rows; the update is $G_t$ with
+    $(H^i_t)^{-1/(2k)}$ applied along each axis. Of a matrix that is $L_t^{-1/4} G_t R_t^{-1/4}$ with
+    $L_t = L_{t-1} + G_t G_t^T$ and $R_t = R_{t-1} + G_t^T G_t$. Axes longer than `max_dimension` stay as
+    they are, and $k$ counts the others, so that updates have no unit still. Vectors, numbers and leaves
+    of which no axis is left are scaled as by AdaGrad: $g_t / \sqrt{\epsilon + \sum_{i \le t} g_i^2}$.
 
     Args:
       eps: $\epsilon$ > 0.
-      precondition_frequency: The steps from one computation of the roots to the next, >= 1, the
-        first step being one. It costs $O(n^3)$, and what was computed serves in between.
-      max_dimension: The longest side of a matrix that counts as one. Static.
+      precondition_frequency: $f$ >= 1, the steps from one computation of the roots to the next. It costs
+        $O(n^3)$, and what was computed serves in between. At first they are computed at every step, $f$
+        times for a square matrix, and more often for a longer one.
+      max_dimension: The longest axis that has a matrix. Static.
 
     Returns:
       A `GradientTransformation` with a `ScaleByShampooState`.
@@ -76,6 +75,13 @@ def scale_by_shampoo(
     Raises:
       TypeError: If an argument is of the wrong kind.
       ValueError: If a number is out of its range.
+
+    Note:
+      The paper keeps a full matrix for vectors too, which `full_matrix_adagrad` does. Here what a gradient
+      holds that none had before the last roots is divided by a root of $\epsilon$, and is large: a vector's
+      matrix would be spanned after as many gradients as it has elements. Where gradients are of a low
+      rank, as those of a few examples are, take $f = 1$ or a larger $\epsilon$. In `vmap` the roots are
+      computed at every step.
 
     References:
       Gupta, Koren and Singer, Shampoo: Preconditioned Stochastic Tensor Optimization, 1802.09568, 2018.
@@ -110,7 +116,7 @@ def shampoo(
       momentum: $\mu$ in [0, 1).
       eps: $\epsilon$ > 0.
       precondition_frequency: The steps from one computation of the roots to the next, >= 1.
-      max_dimension: The longest side of a matrix that counts as one. Static.
+      max_dimension: The longest axis that has a matrix. Static.
       weight_decay: $\lambda$ >= 0, decoupled.
       mask: A tree of bools, True where parameters decay, or a callable that makes one. Static.
 
@@ -151,13 +157,13 @@ def _scale_by_shampoo(
     longest = _check.integer(call, "max_dimension", max_dimension, low=1)
 
     def state_of(count: jax.Array, leaves: Any) -> ScaleByShampooState:
-        return ScaleByShampooState(count, *(field(_Leaf, leaves, name) for name in _Leaf._fields[1:]))
+        return ScaleByShampooState(count, *(_tree.field(_Leaf, leaves, name) for name in _Leaf._fields[1:]))
 
     def init(params: Params) -> ScaleByShampooState:
         def leaf(p: Any) -> _Leaf:
             sides = Sides(p, longest)
-            squares = jnp.full(sides.rest, eps, sides.dtype)
-            return _Leaf(squares, *sides.identities(eps), *sides.identities(1.0), squares)
+            squares = jnp.full((1,) if sides.axes else jnp.shape(p), eps, sides.dtype)
+            return _Leaf(squares, sides.identities(eps), sides.identities(1.0), squares)
 
         return state_of(jnp.zeros((), jnp.int32), jax.tree.map(leaf, params))
 
@@ -165,30 +171,28 @@ def _scale_by_shampoo(
         updates: Updates, state: ScaleByShampooState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, ScaleByShampooState]:
         del params, extra
-        is_due = due(state.count, precondition_frequency)
 
-        def root(matrix: jax.Array) -> jax.Array:
-            # No eigenvalue of a sum that begins with eps I is below eps, but for rounding.
-            values, vectors = jnp.linalg.eigh(matrix)
-            return (vectors * jnp.maximum(values, eps) ** -0.25) @ vectors.T
+        def leaf(g: Any, matrices: Any, roots: Any, squares: Any) -> _Leaf:
+            x, sides = _tree.wide(g), Sides(g, longest)
 
-        def roots(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            return root(pair[0]), root(pair[1])
+            def root(matrix: jax.Array) -> jax.Array:
+                # No eigenvalue of a sum that begins with eps I is below eps, but for rounding.
+                values, vectors = jnp.linalg.eigh(matrix)
+                return (vectors * jnp.maximum(values, eps) ** (-0.5 / len(sides.axes))) @ vectors.T
 
-        def leaf(g: Any, left: Any, right: Any, left_root: Any, right_root: Any, squares: Any) -> _Leaf:
-            x = _tree.wide(g)
-            if not is_small_matrix(g, longest):
+            if sides.axes:
+                matrices = tuple(h + new for h, new in zip(matrices, sides.squares(x), strict=True))
+                # Until gradients span an axis, roots of earlier ones divide what is new by a root of eps.
+                begins = state.count < precondition_frequency + sides.gradients_to_span - 1
+                is_due = begins | due(state.count, precondition_frequency)
+                roots = jax.lax.cond(is_due, lambda: tuple(root(h) for h in matrices), lambda: roots)
+                step = sides.turned(x, roots)
+            else:
                 squares = (squares + _tree.square(x)).astype(squares.dtype)
                 step = x / jnp.sqrt(squares)
-            else:
-                left, right = left + (x @ x.T).astype(left.dtype), right + (x.T @ x).astype(right.dtype)
-                left_root, right_root = jax.lax.cond(
-                    is_due, lambda: roots((left, right)), lambda: (left_root, right_root)
-                )
-                step = left_root @ x @ right_root
-            return _Leaf(step.astype(jnp.result_type(g)), left, right, left_root, right_root, squares)
+            return _Leaf(step.astype(jnp.result_type(g)), matrices, roots, squares)
 
         leaves = jax.tree.map(leaf, updates, *state[1:])
-        return field(_Leaf, leaves, "update"), state_of(_tree.next_count(state.count), leaves)
+        return _tree.field(_Leaf, leaves, "update"), state_of(_tree.next_count(state.count), leaves)
 
     return GradientTransformation(init, update)

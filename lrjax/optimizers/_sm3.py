@@ -131,7 +131,9 @@ def _scale_by_sm3(call: str, b1: ScalarLike, b2: ScalarLike, eps: ScalarLike) ->
 
         def summarize(nu: jax.Array, mu: list[jax.Array]) -> list[jax.Array]:
             others = [tuple(a for a in range(nu.ndim) if a != axis) for axis in range(len(mu))]
-            return [jnp.max(nu, axis=axes).astype(m.dtype) for axes, m in zip(others, mu, strict=True)]
+            return [
+                jnp.max(nu, axis=axes, initial=0).astype(m.dtype) for axes, m in zip(others, mu, strict=True)
+            ]
 
         nu = jax.tree.map(bound, updates, state.mu)
         m = _tree.moment(b1, jax.tree.map(scale, updates, nu), state.nu)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
-from lrjax.optimizers._sides import Sides, due, field, is_small_matrix
+from lrjax.optimizers._sides import Sides, due
 from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain
 from lrjax.transforms import add_decayed_weights
@@ -22,26 +22,23 @@ class ScaleBySoapState(NamedTuple):
     Attributes:
       count: int32 scalar, the number of updates so far.
       mu: First moments, shaped like the parameters, in at least float32.
-      nu: Second moments, likewise; those of matrices in the basis of the step.
-      left: For matrices the average of $G G^T$, in at least float32; of shape (1, 1), unused, elsewhere.
-      right: For matrices the average of $G^T G$, likewise.
-      left_basis: Its eigenvectors, as last computed, likewise.
-      right_basis: Its eigenvectors, as last computed, likewise.
+      nu: Second moments, likewise; in the basis of the step.
+      averages: For each leaf a tuple: of each axis that has a matrix the average of what slices along it
+        have in common, in at least float32.
+      bases: Their eigenvectors, as last computed, likewise.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
-      >>> state = lrjax.scale_by_soap().init(jnp.zeros((2, 3)))
-      >>> state.left.shape, state.right_basis.shape
-      ((2, 2), (3, 3))
+      >>> state = lrjax.scale_by_soap(max_dimension=3).init(jnp.zeros((2, 4, 3)))
+      >>> [matrix.shape for matrix in state.averages]
+      [(2, 2), (3, 3)]
     """
 
     count: jax.Array
     mu: Params
     nu: Params
-    left: Params
-    right: Params
-    left_basis: Params
-    right_basis: Params
+    averages: Params
+    bases: Params
 
 
 class _Leaf(NamedTuple):
@@ -50,10 +47,8 @@ class _Leaf(NamedTuple):
     update: jax.Array
     mu: jax.Array
     nu: jax.Array
-    left: jax.Array
-    right: jax.Array
-    left_basis: jax.Array
-    right_basis: jax.Array
+    averages: tuple[jax.Array, ...]
+    bases: tuple[jax.Array, ...]
 
 
 def scale_by_soap(
@@ -70,14 +65,17 @@ def scale_by_soap(
     $Q_L \left(Q_L^T \hat m_t Q_R / (\sqrt{\hat v_t} + \epsilon)\right) Q_R^T$. Every $f$ steps the
     eigenvectors are brought up to date by one step of the power iteration,
     $Q \leftarrow \mathrm{QR}(L Q)$. The first gradient makes the first $L$, $R$ and bases, and
-    nothing moves. Other leaves are scaled as by Adam, from the second gradient on too.
+    nothing moves. Tensors of more axes have a matrix and a basis for each, as in Shampoo. Axes longer than
+    `max_dimension` have none and are not turned: of a matrix with one such side that is the paper's
+    one-sided form. Vectors, numbers, and leaves of which no axis is turned are scaled as by Adam, from the
+    second gradient on too.
 
     Args:
       b1: $\beta_1$ in [0, 1), the decay of the first moment.
       b2: $\beta_2$ in [0, 1), the decay of the second moment and of $L$ and $R$.
       eps: $\epsilon$ >= 0.
       precondition_frequency: $f$ >= 1, in steps.
-      max_dimension: The longest side of a matrix that counts as one. Static.
+      max_dimension: The longest axis that has a matrix. Static.
 
     Returns:
       A `GradientTransformation` with a `ScaleBySoapState`.
@@ -87,7 +85,8 @@ def scale_by_soap(
       ValueError: If a number is out of its range.
 
     Note:
-      The authors' code sorts the eigenvectors, and $v$ with them, before each power iteration.
+      The authors' code sorts the eigenvectors, and $v$ with them, before each power iteration. In `vmap` the
+      iteration is made at every step.
 
     References:
       Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2409.11321, 2024.
@@ -126,7 +125,7 @@ def soap(
       b2: $\beta_2$ in [0, 1).
       eps: $\epsilon$ >= 0.
       precondition_frequency: The steps from one power iteration to the next, >= 1.
-      max_dimension: The longest side of a matrix that counts as one. Static.
+      max_dimension: The longest axis that has a matrix. Static.
       weight_decay: $\lambda$ >= 0, decoupled.
       mask: A tree of bools, True where parameters decay, or a callable that makes one. Static.
 
@@ -173,13 +172,13 @@ def _scale_by_soap(
     longest = _check.integer(call, "max_dimension", max_dimension, low=1)
 
     def state_of(count: jax.Array, leaves: Any) -> ScaleBySoapState:
-        return ScaleBySoapState(count, *(field(_Leaf, leaves, name) for name in _Leaf._fields[1:]))
+        return ScaleBySoapState(count, *(_tree.field(_Leaf, leaves, name) for name in _Leaf._fields[1:]))
 
     def init(params: Params) -> ScaleBySoapState:
         def leaf(p: Any) -> _Leaf:
             sides = Sides(p, longest)
             zeros = jnp.zeros(jnp.shape(p), sides.dtype)
-            return _Leaf(zeros, zeros, zeros, *sides.identities(0.0), *sides.identities(1.0))
+            return _Leaf(zeros, zeros, zeros, sides.identities(0.0), sides.identities(1.0))
 
         return state_of(jnp.zeros((), jnp.int32), jax.tree.map(leaf, params))
 
@@ -205,31 +204,24 @@ def _scale_by_soap(
 
             return jax.lax.cond(is_first, first, later)
 
-        def leaf(g: Any, m: Any, v: Any, left: Any, right: Any, left_basis: Any, right_basis: Any) -> _Leaf:
-            x = _tree.wide(g).astype(m.dtype)
-            is_matrix = is_small_matrix(g, longest)
-
-            def to_basis(y: jax.Array) -> jax.Array:
-                return left_basis.T @ y @ right_basis if is_matrix else y
-
-            def from_basis(y: jax.Array) -> jax.Array:
-                return left_basis @ y @ right_basis.T if is_matrix else y
-
+        def leaf(g: Any, m: Any, v: Any, averages: Any, bases: Any) -> _Leaf:
+            x, sides = _tree.wide(g).astype(m.dtype), Sides(g, longest)
+            back = tuple(basis.T for basis in bases)
             m = jnp.where(is_first, m, average(b1, x, m))
-            v = jnp.where(is_first, v, average(b2, _tree.square(to_basis(x)), v))
-            m_hat = _tree.divide(to_basis(m), _tree.one_minus_power(b1, t))
+            v = jnp.where(is_first, v, average(b2, _tree.square(sides.turned(x, back)), v))
+            m_hat = _tree.divide(sides.turned(m, back), _tree.one_minus_power(b1, t))
             root = jnp.sqrt(_tree.divide(v, _tree.one_minus_power(b2, t))) + eps
-            step = from_basis(jnp.where(root > 0, m_hat / jnp.where(root > 0, root, 1), 0))
-            if is_matrix:
-                left, right = side(x @ x.T, left), side(x.T @ x, right)
-                left_basis, right_basis = jax.lax.cond(
+            step = sides.turned(jnp.where(root > 0, m_hat / jnp.where(root > 0, root, 1), 0), bases)
+            if sides.axes:
+                averages = tuple(side(new, old) for new, old in zip(sides.squares(x), averages, strict=True))
+                bases = jax.lax.cond(
                     is_due,
-                    lambda: (turn(left, left_basis), turn(right, right_basis)),
-                    lambda: (left_basis, right_basis),
+                    lambda: tuple(turn(*pair) for pair in zip(averages, bases, strict=True)),
+                    lambda: bases,
                 )
-            return _Leaf(step.astype(jnp.result_type(g)), m, v, left, right, left_basis, right_basis)
+            return _Leaf(step.astype(jnp.result_type(g)), m, v, averages, bases)
 
         leaves = jax.tree.map(leaf, updates, *state[1:])
-        return field(_Leaf, leaves, "update"), state_of(_tree.next_count(state.count), leaves)
+        return _tree.field(_Leaf, leaves, "update"), state_of(_tree.next_count(state.count), leaves)
 
     return GradientTransformation(init, update)

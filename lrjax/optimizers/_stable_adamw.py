@@ -83,7 +83,7 @@ def _shortened(
         direction, decay_state = decay.update(direction, state[1], params, **extra)
 
         def shorten(u: jax.Array, g: Any, v_hat: jax.Array) -> jax.Array:
-            scaled = _tree.wide(g) / jnp.sqrt(jnp.maximum(v_hat, jnp.square(jnp.asarray(eps, v_hat.dtype))))
+            scaled = _tree.wide(g) / jnp.maximum(jnp.sqrt(v_hat), eps)
             shorter = _tree.divide(u, jnp.maximum(_tree.root_mean_square(scaled), 1))
             return shorter.astype(jnp.result_type(g))
 

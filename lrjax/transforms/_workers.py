@@ -185,13 +185,8 @@ def delayed(inner: Any, steps: int) -> GradientTransformation:
         if steps == 0:
             updates, inner_state = inner.update(updates, state.inner_state, params, **extra)
             return updates, DelayedState(count, state.gradients, inner_state)
-        # Everything moves up: a slot to write to would depend on a count that stops at its end.
         late = _tree.cast_like(jax.tree.map(lambda line: line[0], state.gradients), updates)
-        line = jax.tree.map(
-            lambda line, g: jnp.concatenate([line[1:], jnp.asarray(g, line.dtype)[None]]),
-            state.gradients,
-            updates,
-        )
+        line = jax.tree.map(_tree.push, state.gradients, updates)
         moved, inner_state = gated(
             state.count >= steps,
             lambda: inner.update(late, state.inner_state, params, **extra),

@@ -62,6 +62,7 @@ def _polyak(decay: Any, start: Any) -> Any:
     return lrjax.polyak_average(lrjax.trace(decay), start)
 
 
+REVISION = {"initial_accumulator_value": (1.0, 0.25)}
 DAMPING = {"damping": (0.02, 0.5)}
 VSGD = {"init_steps": (2.0, 3.0), "overestimate": (2.0, 4.0), "eps": (1e-8, 1e-2)}
 curved = {
@@ -99,6 +100,7 @@ ROWS: tuple[Row, ...] = (
         required=("decay", "start"),
         idle=("start",),
         needs_params=True,
+        oracle_steps=60,
         oracle=lambda gradients, theta, *, decay, start: papers.trace(gradients, theta, decay=decay),
     ),
     Row(
@@ -110,6 +112,7 @@ ROWS: tuple[Row, ...] = (
         idle=("decay",),
         edge={"decay": 0.0},
         needs_params=True,
+        oracle_steps=60,
         oracle=lambda gradients, theta, *, decay, beta: papers.trace(gradients, theta, decay=beta),
     ),
     row("proximal_adagrad", numbers=COMPOSITE, **composite, quadratic={"learning_rate": 0.5, "l1": 0.0}),
@@ -150,6 +153,15 @@ ROWS: tuple[Row, ...] = (
         float32_rtol=None,
         float64_rtol=1e-6,
     ),
+    row("scale_by_adaptive_revision", numbers=REVISION, optax=None),
+    row(
+        "adaptive_revision",
+        numbers={"learning_rate": RATE, **REVISION},
+        required=("learning_rate",),
+        descends=True,
+        optax=None,
+        quadratic={"learning_rate": 0.5},
+    ),
     row("scale_by_becker_lecun", numbers=DAMPING, **curved),
     row(
         "becker_lecun",
@@ -188,6 +200,7 @@ ROWS: tuple[Row, ...] = (
         numbers={**MOMENTUM, "elasticity": (0.25, 0.5), "period": (1.0, 2.0)},
         required=("decay", "elasticity", "period"),
         needs_params=True,
+        oracle_steps=60,
         oracle=article.elastic_averaging,
     ),
     Row(
@@ -198,6 +211,7 @@ ROWS: tuple[Row, ...] = (
         required=("decay",),
         waits=True,
         steps=4,
+        oracle_steps=60,
         oracle=functools.partial(article.delayed, steps=1),
     ),
 )

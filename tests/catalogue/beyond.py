@@ -158,11 +158,12 @@ ROWS: tuple[Row, ...] = (
         float32_rtol=3e-6,
         float64_rtol=1e-6,  # the step itself is float32
     ),
-    matrix_row("scale_by_shampoo", numbers=SHAMPOO),
+    matrix_row("scale_by_shampoo", numbers=SHAMPOO, steps=4),
     matrix_row(
         "shampoo",
         numbers={"learning_rate": RATE, "momentum": (0.9, 0.5), **SHAMPOO, **DECAY},
         **decaying,
+        steps=4,  # the roots of the first three are their own
         quadratic={"learning_rate": 0.1},
     ),
     matrix_row("scale_by_soap", numbers=SOAP, waits=True, edge={"b1": 0.0, "b2": 0.0, "eps": 0.0}, steps=4),
@@ -193,6 +194,12 @@ ROWS: tuple[Row, ...] = (
         numbers={"momentum": (0.9, 0.5), "min_share": (1e-3, 1.0)},
         required=("momentum",),
         waits=True,
+    ),
+    beyond_row(
+        "grokfast_ma",
+        static={"window": 2},
+        numbers={"factor": (5.0, 0.5)},
+        float32_rtol=3e-6,  # what is added may cancel most of a gradient
     ),
     beyond_row("grokfast", numbers={"decay": (0.98, 0.5), "factor": (2.0, 0.5)}, edge={"decay": 0.0}),
     beyond_row(

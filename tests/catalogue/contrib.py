@@ -101,10 +101,11 @@ estimate_rows: dict[str, Any] = {
     "descends": True,
     "needs_params": True,
     "complex_numbers": False,
-    # What the estimate is computed from is a small difference of large numbers.
+    "oracle_steps": 60,
+    # What the estimate is computed from is a small difference of large numbers, and itself it is float32.
     "compiled_rtol": 1e-5,
     "float32_rtol": 1e-4,
-    "float64_rtol": 1e-5,
+    "float64_rtol": 1e-6,
     "optax_float32_rtol": 1e-3,
     "optax_float64_rtol": 1e-5,
     "wide_fields": ("estim_lr", "exp_avg", "exp_avg_sq", "grad_sum", "numerator_weighted"),
@@ -116,7 +117,10 @@ estimate_rows: dict[str, Any] = {
         "numerator_weighted": SCALAR,
     },
 }
+# Where it grows faster, so does its rounding: measured, 7.5e-6 in 60 steps.
+growing_rows = {**estimate_rows, "float64_rtol": 1e-5}
 distance_rows = {
+    "oracle_steps": 60,
     "needs_params": True,
     "steps": 8,
     "compiled_rtol": 1e-5,
@@ -166,6 +170,7 @@ adopt_row = functools.partial(
 )
 cocob_row = functools.partial(
     row,
+    oracle_steps=60,
     descends=True,
     needs_params=True,
     complex_numbers=False,
@@ -206,15 +211,17 @@ momo_row = functools.partial(
     descends=True,
     needs_params=True,
     complex_numbers=False,
-    # The model of the loss is a small difference of scalars in float32.
+    oracle_steps=60,
+    # The model of the loss is a small difference of scalars, which are float32 in float64 too.
     compiled_rtol=1e-5,
     float32_rtol=1e-4,
-    float64_rtol=1e-4,
+    float64_rtol=3e-6,  # measured 2e-6
     optax_float32_rtol=1e-4,
     optax_float64_rtol=1e-4,
 )
 free_row = functools.partial(
     row,
+    oracle_steps=60,
     descends=True,
     needs_params=True,
     more_fields=("x",),
@@ -244,6 +251,7 @@ def _warmed_up(learning_rate: Any, warmup_steps: Any, **numbers: Any) -> Any:
 # An iteration that drives every singular value to 1 drives small ones up, rounding and all.
 muon_row = functools.partial(
     row,
+    oracle_steps=60,
     complex_numbers=False,
     steps=8,
     oracle_shape=(4, 5),
@@ -329,7 +337,7 @@ ROWS: tuple[Row, ...] = (
         # A factor at which the estimate grows from the first steps on, and so depends on beta3.
         numbers={**PRODIGY, "estim_lr_coef": (16.0, 1.0), "beta3": (0.99, 0.5)},
         required=("b1", "b2", "beta3", "estim_lr0", "estim_lr_coef"),
-        **estimate_rows,
+        **growing_rows,
         quadratic={"estim_lr0": 1e-3},
     ),
     paired_row(
@@ -339,7 +347,7 @@ ROWS: tuple[Row, ...] = (
         numbers=PRODIGY,
         required=("b1", "b2", "estim_lr0"),
         optax=None,
-        **estimate_rows,
+        **growing_rows,
         quadratic={"estim_lr0": 1e-3},
     ),
     paired_row(
@@ -358,7 +366,7 @@ ROWS: tuple[Row, ...] = (
         numbers=DADAPT,
         required=("b1", "b2", "estim_lr0"),
         optax=None,
-        **estimate_rows,
+        **growing_rows,
         quadratic={"estim_lr0": 1e-3},
     ),
     dog_row("scale_by_dog", "heuristic", numbers=DOG, required=("init_value",), **distance_rows, **dog_wide),
@@ -473,6 +481,7 @@ ROWS: tuple[Row, ...] = (
         "no decay, adaptive bound",
         static={"adapt_lower_bound": True},
         numbers={**MOMO, "beta": (0.9, 0.25)},
+        float32_rtol=None,  # its rounding decides, from the 40th step on, whether the bound is lowered
         wide_fields=("barf", "exp_avg", "gamma", "lb"),
         departures={"exp_avg": HALF_WIDE, "barf": SCALAR, "gamma": SCALAR, "lb": SCALAR},
         quadratic={"learning_rate": 1.0, "beta": 0.5},

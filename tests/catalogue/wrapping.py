@@ -51,9 +51,7 @@ galore_row = functools.partial(
     complex_numbers=False,
     steps=4,
     oracle_shape=(4, 5),
-    compiled_rtol=1e-4,
-    float32_rtol=1e-3,
-    float64_rtol=1e-9,
+    float32_rtol=3e-6,  # measured 1.4e-6: singular vectors turn by a few ulp over the gap of their values
 )
 
 ROWS: tuple[Row, ...] = (

@@ -134,6 +134,28 @@ def test_alig_is_polyak_sgd_with_eps() -> None:
     np.testing.assert_allclose(course, _course(examples, rate_of), rtol=1e-10)
 
 
+def test_alig_with_momentum_is_nesterovs_behind_it() -> None:
+    """The same, section 4: v = mu v - gamma g, and x moves by mu v - gamma g."""
+    with jax.enable_x64(True):
+        step = lrjax.polyak_sgd(0.125, eps=1e-5, variant="sps+")
+        course, examples = _trained_on_batches(lrjax.chain(step, lrjax.trace(0.9, nesterov=True)), 60)
+    x, v = np.ones(4), np.zeros(4)
+    for (a, b), got in zip(zip(*examples, strict=True), course, strict=True):
+        g = (a @ x - b) * a
+        down = min(0.5 * (a @ x - b) ** 2 / (g @ g + 1e-5), 0.125) * g
+        v = 0.9 * v - down
+        x = x + 0.9 * v - down
+        np.testing.assert_allclose(got, x, rtol=1e-9)
+
+
+def test_gi_adam_is_adam_with_a_warmup_where_gradients_stay() -> None:
+    grads = [jnp.array([3.0, -1e-3])] * 50
+    ours, _ = take_steps(lrjax.scale_by_gi_adam(b2=0.99), jnp.zeros(2), grads)
+    adam, _ = take_steps(lrjax.scale_by_adam(b2=0.99), jnp.zeros(2), grads)
+    warmup = np.sqrt(1 - 0.99 ** np.arange(1, 51))
+    np.testing.assert_allclose(ours, warmup[:, None] * np.stack(adam), rtol=1e-4)  # eps beside 1e-3
+
+
 def test_sls_is_a_backtracking_search_that_grows() -> None:
     """Vaswani et al., 2019, algorithm 1 with the second way to reset: c = 0.1, 0.9, 2^(b/n)."""
 

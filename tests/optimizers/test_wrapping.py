@@ -12,6 +12,7 @@ import optax.contrib
 import pytest
 
 import lrjax
+from tests.catalogue.row import BIAS_CORRECTION
 from tests.running import assert_close, gradients, params_tree, take_steps
 
 START = jnp.array([1.0, -1.0, 0.5])
@@ -230,7 +231,7 @@ def test_galore_of_square_matrices_is_optaxs(weight_dimension_numbers: Any) -> N
 
     ours, state = take_steps(make(lrjax), grads[0], grads)
     theirs, their_state = take_steps(make(optax.contrib), grads[0], grads)
-    assert_close(ours, theirs, 1e-4)
+    assert_close(ours, theirs, BIAS_CORRECTION)
     ours, theirs = (jax.tree.map(jnp.shape, s[0].projector) for s in (state, their_state))
     assert {**ours, "b": None} == {**theirs, "b": None}  # which is not projected
 

@@ -75,6 +75,38 @@ def full_matrix_adagrad(gradients, theta, *, learning_rate, eps):
         yield -learning_rate * directions.T @ ((directions @ g) / (eps + roots))
 
 
+def adaptive_revision_run(gradient, theta, *, delays, learning_rate, initial_accumulator_value):
+    """McMahan and Streeter, 2014, algorithm 2; each gradient at what was read some updates before."""
+    z = np.full_like(theta, initial_accumulator_value)
+    largest, total = z, np.zeros_like(theta)
+    read = [(theta, total)]
+    for t, delay in enumerate(delays):
+        there, seen = read[t - delay]
+        g, between = gradient(t, there), total - seen
+        eta_old = learning_rate / np.sqrt(largest)
+        z = z + g**2 + 2 * g * between
+        largest = np.maximum(z, largest)
+        eta = learning_rate / np.sqrt(largest)
+        theta = theta - eta * g + (eta_old - eta) * between
+        total = total + g
+        read.append((theta, total))
+        yield g, eta, theta
+
+
+def adaptive_revision(gradients, theta, *, learning_rate, initial_accumulator_value):
+    """Without delay."""
+    numbers = {"learning_rate": learning_rate, "initial_accumulator_value": initial_accumulator_value}
+    run = adaptive_revision_run(lambda t, _: gradients[t], theta, delays=[0] * len(gradients), **numbers)
+    for _, _, moved in run:
+        yield moved - theta
+        theta = moved
+
+
+def scale_by_adaptive_revision(gradients, theta, **numbers):
+    for u in adaptive_revision(gradients, theta, learning_rate=1.0, **numbers):
+        yield -u
+
+
 def curvature(theta):
     """The second derivative of x**4 / 12 + x**2 / 2, the loss whose diagonal the rows give."""
     return theta**2 + 1

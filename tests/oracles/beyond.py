@@ -134,20 +134,32 @@ def _adam(gradients, *, b1, b2, eps, first_square=None):
         yield m / (1 - b1**t) / (np.sqrt(v_hat) + eps), v_hat
 
 
-def scale_by_shampoo(gradients, theta, *, eps, precondition_frequency):
-    """Gupta, Koren and Singer, 2018, algorithm 1, with roots of every so many steps."""
+def _along(tensor, axis, matrix):
+    """The mode product: a matrix applied along one axis."""
+    return np.moveaxis(np.tensordot(matrix, tensor, axes=(1, axis)), 0, axis)
 
-    def root(matrix):
-        values, vectors = np.linalg.eigh(matrix)
-        return vectors @ np.diag(values**-0.25) @ vectors.T
 
-    left, right = eps * np.eye(theta.shape[0]), eps * np.eye(theta.shape[1])
-    left_root = right_root = None
+def _in_common(tensor, axis):
+    """The product of a tensor with itself, summed over all axes but one."""
+    others = [a for a in range(tensor.ndim) if a != axis]
+    return np.tensordot(tensor, tensor, axes=(others, others))
+
+
+def scale_by_shampoo(gradients, theta, *, eps, precondition_frequency, longest=np.inf):
+    """Gupta, Koren and Singer, 2018, algorithm 2, with roots of some steps: the first, and every so many."""
+    axes = [a for a, n in enumerate(theta.shape) if n <= longest]
+    spanned = max(np.ceil(theta.shape[a] ** 2 / theta.size) for a in axes)
+    matrices = {a: eps * np.eye(theta.shape[a]) for a in axes}
+    roots = {}
     for t, g in enumerate(gradients):
-        left, right = left + g @ g.T, right + g.T @ g
-        if t % precondition_frequency == 0:
-            left_root, right_root = root(left), root(right)
-        yield left_root @ g @ right_root
+        step = g
+        for a in axes:
+            matrices[a] = matrices[a] + _in_common(g, a)
+            if t % precondition_frequency == 0 or t < precondition_frequency + spanned - 1:
+                values, vectors = np.linalg.eigh(matrices[a])
+                roots[a] = vectors @ np.diag(values ** (-1 / (2 * len(axes)))) @ vectors.T
+            step = _along(step, a, roots[a])
+        yield step
 
 
 def shampoo(gradients, theta, *, learning_rate, momentum, weight_decay, **numbers):
@@ -158,21 +170,28 @@ def shampoo(gradients, theta, *, learning_rate, momentum, weight_decay, **number
     yield from _descend(directions, theta, learning_rate, weight_decay)
 
 
-def scale_by_soap(gradients, theta, *, b1, b2, eps, precondition_frequency):
+def scale_by_soap(gradients, theta, *, b1, b2, eps, precondition_frequency, longest=np.inf):
     """Vyas et al., 2024, algorithms 3 and 4, with Adam's corrections; the first gradient makes the bases."""
-    first, m, v = gradients[0], np.zeros_like(theta), np.zeros_like(theta)
-    left, right = first @ first.T, first.T @ first
-    q_left, q_right = np.linalg.eigh(left)[1][:, ::-1], np.linalg.eigh(right)[1][:, ::-1]
+    axes = [a for a, n in enumerate(theta.shape) if n <= longest]
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    averages = {a: _in_common(gradients[0], a) for a in axes}
+    bases = {a: np.linalg.eigh(averages[a])[1][:, ::-1] for a in axes}
+
+    def turned(x, back):
+        for a in axes:
+            x = _along(x, a, bases[a] if back else bases[a].T)
+        return x
+
     yield np.zeros_like(theta)
     for t, g in enumerate(gradients[1:], start=1):
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * (q_left.T @ g @ q_right) ** 2
-        m_hat, v_hat = q_left.T @ m @ q_right / (1 - b1**t), v / (1 - b2**t)
-        yield q_left @ (m_hat / (np.sqrt(v_hat) + eps)) @ q_right.T
-        left = b2 * left + (1 - b2) * g @ g.T
-        right = b2 * right + (1 - b2) * g.T @ g
-        if t % precondition_frequency == 0:
-            q_left, q_right = np.linalg.qr(left @ q_left)[0], np.linalg.qr(right @ q_right)[0]
+        v = b2 * v + (1 - b2) * turned(g, back=False) ** 2
+        m_hat, v_hat = turned(m, back=False) / (1 - b1**t), v / (1 - b2**t)
+        yield turned(m_hat / (np.sqrt(v_hat) + eps), back=True)
+        for a in axes:
+            averages[a] = b2 * averages[a] + (1 - b2) * _in_common(g, a)
+            if t % precondition_frequency == 0:
+                bases[a] = np.linalg.qr(averages[a] @ bases[a])[0]
 
 
 def soap(gradients, theta, *, learning_rate, weight_decay, **numbers):
@@ -194,6 +213,12 @@ def grokfast(gradients, theta, *, decay, factor):
     for g in gradients:
         h = decay * h + (1 - decay) * g
         yield g + factor * h
+
+
+def grokfast_ma(gradients, theta, *, window, factor):
+    """The same, the filter by a window, which must be full."""
+    for t, g in enumerate(gradients, start=1):
+        yield g + factor * np.mean(gradients[t - window : t], axis=0) if t >= window else g
 
 
 def stable_adamw(gradients, theta, *, learning_rate, b1, b2, eps, weight_decay):
