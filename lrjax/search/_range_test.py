@@ -60,7 +60,7 @@ class RangeTest(RangeTestData):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The lowest and the highest suggestion over seeds; None with one seed or without a suggestion."""
+        """The suggestions of single seeds lie in it, and this one; None with one seed or without one."""
         return self.answer.interval
 
     @property
@@ -80,8 +80,14 @@ class RangeTest(RangeTestData):
         many = f"{len(self.learning_rates)} steps from {low:.3g} to {high:.3g}"
         lines = [f"range test of {self.name}: {many}, {seeds} seed{'s' * (seeds != 1)}"]
         lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
+        if np.isfinite(answer.agreement):
+            lines.append(f"  these rules lie up to {answer.agreement:.1f} decades apart")
         if answer.stable_edge is not None:
             lines.append(f"  the loss is above its start from {answer.stable_edge:.3g} on")
+        if answer.at_the_end:
+            lines.append(
+                f"  the loss still falls at {high:.3g}: raise `maximum`, the suggestion may rise with it"
+            )
         if answer.suggestion is None:
             return "\n".join([*lines, f"No learning rate can be suggested. {answer.reason}"])
         between = ""

@@ -68,6 +68,13 @@ def test_the_suggestion_trains_and_the_edge_does_not():
     assert (sweep.metrics["loss"][0, :, -1] < 1e-3 * sweep.metrics["loss"][0, :, 0]).all()
 
 
+def test_the_summary_says_how_far_rules_agree_and_whether_the_ramp_ended_too_early():
+    whole, short = run().summary(), run(maximum=1e-2).summary()
+    assert "these rules lie up to" in whole
+    assert "raise `maximum`" not in whole
+    assert "the loss still falls at 0.01: raise `maximum`" in short
+
+
 def test_a_seed_that_blows_up_stops_and_is_marked():
     test = run()
     assert (test.diverged_at > 0).all()
