@@ -120,7 +120,8 @@ def test_where_a_loss_rises_that_never_fell_is_told():
     noise = np.random.default_rng(0).normal(size=(5, len(RATES)))
     answer = judge_range(RATES, 2 + 0.1 * noise + np.where(RATES > 0.1, 10.0, 0.0))
     assert answer.suggestion is None
-    assert "rises from 0.1" in answer.reason and "take more steps" in answer.reason
+    assert "rises from 0.079 on" in answer.reason  # averaged over neighbours
+    assert "take more steps" in answer.reason
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
