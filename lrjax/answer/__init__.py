@@ -1,6 +1,7 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
 from lrjax.answer._autopsy import Autopsy
+from lrjax.answer._hopeless import hopeless
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung, medians
 from lrjax.answer._measured import (
@@ -33,6 +34,7 @@ __all__ = [
     "final_losses",
     "final_values",
     "held_out_values",
+    "hopeless",
     "interrupted",
     "judge",
     "judge_range",

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from lrjax import _check
-from lrjax.answer import absent, dropped_at, interrupted
+from lrjax.answer import absent, dropped_at, hopeless, interrupted
 from lrjax.engine import Job
 from lrjax.results import AnotherSweep, Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
@@ -118,13 +118,16 @@ class Course:
 
     def run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
         """Searches; see `find_learning_rate`."""
+        began = time.perf_counter()
         _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
             _check_directory(self.call, Path(self.directory))
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
         self._check_budget(ramp, points or 2)
+        self._check_time(began)
         low, high = self._where(ramp, minimum, maximum)
+        self._check_time(began)
         rates = first_rates(low, high, points)
         bounds = (minimum or low / _BEYOND, maximum or high * _BEYOND)
         try:
@@ -135,6 +138,7 @@ class Course:
                 self._close_in(COARSE, bounds)
                 self._close_in(FINE, bounds)
                 self._tell_apart()
+                self._descend(bounds)  # where those fail now that had been dropped
         except _Ended as ended:
             self.unfinished = str(ended)
             self._note(self.unfinished)
@@ -197,6 +201,13 @@ class Course:
         if self.limits.member_steps < least:
             expected = f"at least {least} member-steps, for {_count(rates, 'rate')}"
             raise _check.fail(self.call, "budget", expected, self.limits.member_steps)
+
+    def _check_time(self, began: float) -> None:
+        """Refuses a time that is over before the first rates are trained."""
+        seconds, passed = self.limits.seconds, time.perf_counter() - began
+        if seconds is not None and passed > seconds:
+            expected = f"a time in which training can begin, which took {passed:.2g} s"
+            raise _check.fail(self.call, "budget", expected, f"{seconds:g} s")
 
     def _rung(self) -> tuple[int, int]:
         """After how many steps the first rates are judged, and how many more those kept train."""
@@ -263,7 +274,7 @@ class Course:
     def _descend(self, bounds: tuple[float, float]) -> None:
         """Where all rates failed: tries lower ones, a few times."""
         for _ in range(_DESCENTS):
-            if self._best_rate is not None:
+            if self._best_rate is not None or hopeless(self.merged()):
                 return
             wanted = self._missing(COARSE, bounds)
             if not wanted:
