@@ -335,7 +335,7 @@ def _edge(
         return None
     share = failed.sum(axis=1) / np.maximum(1, (~unmeasured).sum(axis=1))
     above = itertools.takewhile(lambda index: share[index] >= 0.5 or risen[index], line[::-1])
-    failing = [index for index in above if not risen[index]]
+    failing = [index for index in above if share[index] >= 0.5]
     return float(rates[failing[-1]]) if failing else None
 
 

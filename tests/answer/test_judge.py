@@ -181,6 +181,9 @@ def test_a_dropped_rate_above_the_edge_hides_it_only_if_it_did_not_rise():
     assert (
         judge(data).divergence_edge == RATES[2]
     )  # the highest rate stood above its start when it was dropped
+    gone = dropped([1, 2, 3, NAN], [True, True, True, False])
+    gone.stopped_at[3] = -1
+    assert judge(gone).divergence_edge == RATES[3]  # it diverged before the rung that gave it up
     assert judge(dropped([1, 2, NAN, 9], [True, True, True, False])).divergence_edge is None
     assert judge(dropped([1, 2, 3, 30], [True, True, True, False])).divergence_edge is None
 
