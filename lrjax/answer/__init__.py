@@ -13,6 +13,7 @@ from lrjax.answer._measured import (
     interrupted,
     losses_at_the_end,
     rungs,
+    steps_text,
 )
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
@@ -48,6 +49,7 @@ __all__ = [
     "regimes",
     "regimes_text",
     "rungs",
+    "steps_text",
     "summary",
     "within_noise",
 ]

@@ -13,7 +13,7 @@ from lrjax.answer import _warnings
 from lrjax.answer._hopeless import hopeless, lines_of
 from lrjax.answer._interval import interval
 from lrjax.answer._ledger import medians
-from lrjax.answer._measured import absent, dropped_at, final_losses, interrupted
+from lrjax.answer._measured import absent, dropped_at, final_losses, steps_text
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
@@ -353,11 +353,8 @@ def _recommendation(
     )
     seeds = int((~absent(data))[best].sum())
     said = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
-    stood = data.stopped_at[best][
-        (interrupted(data)[best] | (dropped_at(data)[best] >= 0)) & ~absent(data)[best]
-    ]
-    if len(stood):
-        said += f" after {stood.min()} of {data.steps} steps"
+    if (steps := steps_text(data, best)) != steps_text(data, None):
+        said += f" after {steps}"
     if plateau is not None and plateau[0] < plateau[1]:
         said += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
     if edge is not None:

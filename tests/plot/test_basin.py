@@ -103,3 +103,12 @@ def test_given_axes_hold_the_first_picture_that_suits():
     _, ax = plt.subplots()
     assert sweep_of(SWEEPS["two numbers"]()).plot(ax).get_ylabel() == "weight decay"
     assert len(ax.figure.axes) == 2  # and a colour bar
+
+
+def test_the_axis_says_after_how_many_steps_the_chosen_point_was_judged():
+    def label(kind):
+        data = SWEEPS[kind]()
+        return lrjax.plot.basin(data, judge(data)).get_ylabel()
+
+    assert label("five points") == "held-out loss after 200 steps"
+    assert label("interrupted") == "held-out loss after 60 of 200 steps"
