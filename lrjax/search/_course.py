@@ -22,7 +22,7 @@ import numpy as np
 
 from lrjax import _check
 from lrjax.answer import absent, dropped_at, hopeless, interrupted
-from lrjax.engine import Job
+from lrjax.engine import Job, on_interrupt
 from lrjax.results import AnotherSweep, Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
@@ -115,9 +115,18 @@ class Course:
     lines: list[str] = dataclasses.field(default_factory=list)
     spent: Cost | None = None
     unfinished: str = ""
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Ends the search after the chunk that is being trained."""
+        self.stopped = True
 
     def run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
         """Searches; see `find_learning_rate`."""
+        with on_interrupt(self.stop):  # of a stage it would be lost where the stage is done all the same
+            return self._run(minimum, maximum, points)
+
+    def _run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
         began = time.perf_counter()
         _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
@@ -237,8 +246,8 @@ class Course:
             progress=False,
             **common,
         )
-        if (np.isnan(test.losses[:, -1]) & (test.diverged_at < 0)).any():
-            raise KeyboardInterrupt  # it was interrupted, and nothing that is a sweep is measured
+        if self.stopped:
+            raise KeyboardInterrupt  # nothing that is a sweep is measured
         self.spent = test.cost
         if self.directory is not None:
             test.save(Path(self.directory) / "range-test")
@@ -354,6 +363,8 @@ class Course:
         allocation: Allocation | None = None,
     ) -> None:
         """Trains a stage. Unless it comes to its end, the search does."""
+        if self.stopped:
+            raise _Ended("interrupted" + self._how_to_go_on())
         began, seconds = time.perf_counter(), self.limits.seconds
         left = math.inf if seconds is None else seconds - self._seconds()
         job = self._job(rates, first_seed, seeds, allocation)
@@ -370,7 +381,16 @@ class Course:
         watched = look if self.on_chunk is not None or seconds is not None else None
         intervals = (self.asked["evaluate_every"], self.asked["record_every"])
         try:
-            stage = run(self.call, job, intervals, folder, self.checkpoint_seconds, self.progress, watched)
+            stage = run(
+                self.call,
+                job,
+                intervals,
+                folder,
+                self.checkpoint_seconds,
+                self.progress,
+                watched,
+                lambda: self.stopped,
+            )
         except _OutOfTime as error:
             self._keep(error.sweep)  # type: ignore[attr-defined]
             raise _Ended("the time ended while members were trained") from None

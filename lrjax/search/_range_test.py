@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 
 from lrjax import _check, export, plot, results
 from lrjax.answer import RangeAnswer, judge_range
-from lrjax.engine import Job, Progress, parse_plan, train
+from lrjax.engine import Job, Progress, on_interrupt, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
 from lrjax.search import _arguments, _grid
 from lrjax.search._progress import progress_bar
@@ -223,6 +224,7 @@ def range_test(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
+      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing.
 
     References:
       Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
@@ -285,13 +287,20 @@ def range_test(
         keep=(),
         sustained=_SUSTAINED,
     )
-    _check_responds(call, name, train(probe, lambda progress, measured: None))
-    with progress_bar(progress, steps, [point], name, call) as show:
+    stop = threading.Event()
+    with on_interrupt(stop.set):
+        probed = train(probe, lambda progress, measured: None)
+        _check_whole(probed, stop)
+        _check_responds(call, name, probed)
+        with progress_bar(progress, steps, [point], name, call) as show:
 
-        def report(progress: Progress, measured: Any) -> None:
-            show(progress)
+            def report(progress: Progress, measured: Any) -> None:
+                show(progress)
+                if stop.is_set():
+                    raise KeyboardInterrupt
 
-        found = train(job, report)
+            found = train(job, report)
+        _check_whole(found, stop)
     held_out = found.held_out.get("loss")
     return RangeTest(
         learning_rates=rates,
@@ -349,6 +358,12 @@ def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str)
     if spacing == "linear":
         return np.linspace(float(minimum), float(maximum), steps)
     raise _check.fail(call, "spacing", "'log' or 'linear'", repr(spacing))
+
+
+def _check_whole(found: SweepData, stop: threading.Event) -> None:
+    """Passes an interrupt on: what a part of a ramp says is wrong."""
+    if stop.is_set() or (found.stopped_at >= 0).any():
+        raise KeyboardInterrupt
 
 
 def _check_responds(call: str, name: str, probed: SweepData) -> None:

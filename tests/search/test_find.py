@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import itertools
+import signal
 import time
 
 import jax
@@ -322,6 +323,31 @@ def test_an_interrupt_returns_what_was_measured_and_says_how_to_go_on():
     assert sweep.answer.learning_rate is not None
     assert sweep.settings["search"]["unfinished"].startswith("interrupted; nothing is stored")
     assert any("not finished" in warning for warning in sweep.answer.warnings)
+
+
+@pytest.mark.parametrize("call", [3, 40, 150, 168, 200])
+def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
+    """In the range test's probe and ramp (105 calls), the first stage, its last chunk, the second stage."""
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return np.zeros(4, np.float32)
+
+    def again(step):
+        return np.zeros(4, np.float32)
+
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    options = {"steps": 64, "seeds": 1, "progress": False, "directory": tmp_path, "record_every": 1}
+    try:
+        sweep = lrjax.find_learning_rate(trial, lrjax.from_function(batch, on_device=False), **options)
+        assert sweep.settings["search"]["unfinished"].startswith("interrupted")
+    except KeyboardInterrupt:
+        assert call < 105
+    assert next(calls) < 1 + max(call + 10, 170 if call > 105 else 106)
+    whole = lrjax.find_learning_rate(trial, lrjax.from_function(again, on_device=False), **options)
+    assert whole.settings["search"]["unfinished"] == ""
 
 
 def test_a_directory_with_another_sweep_is_left_alone(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -181,6 +184,28 @@ def test_wrong_trials_and_data():
         match=r"`range_test\(name=\.\.\.\)` must be .* traced, got 'learning_rate', which is static",
     ):
         run(static)
+
+
+@pytest.mark.parametrize("call", [2, 12, 60])
+def test_an_interrupt_is_no_result(call):
+    """In the probe, at the start of the ramp, in the ramp: what it was about to say would be wrong."""
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return X[:16], Y[:16]
+
+    def broken(step):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return X[:16], Y[:16]
+
+    for data in (batch, broken):
+        calls = itertools.count(1)
+        with pytest.raises(KeyboardInterrupt):
+            run(data=lrjax.from_function(data, on_device=False), plan="sequential/dispatch")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_is_stored_and_read_back(tmp_path):
