@@ -20,8 +20,9 @@ def hopeless(data: SweepData) -> str:
       data: A sweep's measurements.
 
     Returns:
-      A sentence: that no loss was finite before any update, or that at least two rates were trained to the
-      end and all that were have the same losses at every step. "" otherwise.
+      A sentence: that half of the members or more had no finite loss before any update and none at the end,
+      or that at least two rates were trained to the end and all that were have the same losses at every
+      step. "" otherwise.
 
     Example:
       >>> import numpy as np, lrjax
@@ -33,8 +34,10 @@ def hopeless(data: SweepData) -> str:
     """
     final, initial, _ = final_losses(data)
     begun = data.stopped_at != 0
-    if begun.any() and not (np.isfinite(initial) | np.isfinite(final))[begun].any():
-        return "The loss is not finite before any update, which no rate mends."
+    never = ~np.isfinite(initial) & ~np.isfinite(final)
+    if begun.any() and never[begun].mean() >= 0.5:
+        which = "The loss" if never[begun].all() else "The loss of half of the members or more"
+        return f"{which} is not finite before any update, which no rate mends."
     lines = lines_of(data)
     told = [_differs(data, line) for line in lines]
     if False in told and True not in told:

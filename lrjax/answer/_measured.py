@@ -218,9 +218,9 @@ def steps_text(data: SweepData, index: int | None) -> str:
     if index is not None:
         cut = interrupted(data)[index] | ((dropped_at(data)[index] >= 0) & (data.stopped_at[index] > 0))
         if cut.any():
-            return f"{data.stopped_at[index][cut].min():,} of {data.steps:,} steps"
+            return f"{data.stopped_at[index][cut].min()} of {data.steps} steps"
     most = "" if data.settings.get("patience") is None else "at most "
-    return f"{most}{data.steps:,} step{'s' * (data.steps != 1)}"
+    return f"{most}{data.steps} step{'s' * (data.steps != 1)}"
 
 
 def _out_of_patience(data: SweepData) -> np.ndarray:

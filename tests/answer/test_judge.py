@@ -230,6 +230,8 @@ def test_a_loss_that_is_not_finite_before_any_update_is_no_rates_fault():
         "No learning rate can be recommended. The loss is not finite before any update, which no rate mends."
     )
     assert answer.divergence_edge is None
+    data.held_out["loss"][:, 0, 0] = 10.0
+    assert "The loss of half of the members or more is not finite" in judge(data).recommendation
 
 
 def test_where_all_failed_a_dropped_rate_that_stood_above_its_start_is_not_what_is_left():
