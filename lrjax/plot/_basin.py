@@ -78,8 +78,10 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     _style.rate_limits(ax, rates)
     _mark_answer(ax, answer)
     if answer.index is None:
+        text = _points.why_none(answer)
+        ax.text(0.5, 0.5, text, ha="center", color=_style.FAILED, transform=ax.transAxes)
+    if not np.isfinite(trained).any():
         ax.set_yticks([])
-        ax.text(0.5, 0.5, "no rate trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
     else:
         _style.loss_scale(
             ax, trained, _style.median(initial), 0.05 if answer.interval is None else _INTERVAL, _CROSSES
