@@ -233,7 +233,7 @@ class Course:
         if minimum is not None and maximum is not None:
             return minimum, maximum
         if not ramp:
-            self._note(f"{self.steps} steps are too few for a range test to be repaid")
+            self._note(f"no range test: a run of {_count(self.steps, 'step')} would not repay it")
             return bracket(*_USUAL, minimum, maximum)
         common = {name: self.asked[name] for name in ("name", "plan", "mesh", "order", "key")}
         seeds = min(self.seeds, _RAMP_SEEDS)
