@@ -1,6 +1,7 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
 from lrjax.answer._autopsy import Autopsy
+from lrjax.answer._hopeless import hopeless
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung, medians
 from lrjax.answer._measured import (
@@ -12,6 +13,7 @@ from lrjax.answer._measured import (
     interrupted,
     losses_at_the_end,
     rungs,
+    steps_text,
 )
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
@@ -33,6 +35,7 @@ __all__ = [
     "final_losses",
     "final_values",
     "held_out_values",
+    "hopeless",
     "interrupted",
     "judge",
     "judge_range",
@@ -46,6 +49,7 @@ __all__ = [
     "regimes",
     "regimes_text",
     "rungs",
+    "steps_text",
     "summary",
     "within_noise",
 ]

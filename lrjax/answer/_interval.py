@@ -9,22 +9,25 @@ _DRAWS = 2000
 _DEEP = 4.0  # margins above the best within which rates are in its basin
 
 
-def interval(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) -> tuple[float, float] | None:
+def interval(
+    rates: np.ndarray, losses: np.ndarray, best: int, margin: float, answered: int | None = None
+) -> tuple[float, float] | None:
     r"""The 90 % interval of the best rate.
 
     Losses of one seed rise and fall together, so a seed's mean over rates is taken off; what is left of
     each loss over its rate's mean is noise, whose standard deviation $s$ is pooled over the basin. Mean
     losses are drawn anew from normal distributions with deviations $s / \sqrt{n}$, for $n$ seeds; the
     interval holds the rates that are the best in nine of ten draws, and half of the way, in $\ln \eta$, to
-    their neighbours, between which nothing was tried. The chosen rate is always among them.
+    their neighbours, between which nothing was tried. The best and the answered rate are always among them.
 
     Args:
       rates: Rates in increasing order, `[rates]`.
       losses: What members ended with, `[rates, seeds]`; NaN where nothing was trained, infinity where a
         member failed.
-      best: The place of the chosen rate.
+      best: The place of the rate with the lowest score.
       margin: What counts as equal. The basin is made of the neighbours of the best up to four of these
         above it.
+      answered: The place of the rate that is answered; None for the best.
 
     Returns:
       The lowest and the highest rate; None where there are fewer than two seeds.
@@ -44,10 +47,12 @@ def interval(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
     spread = _noise(losses[places])
     draws = np.random.default_rng(0).standard_normal((_DRAWS, len(places)))
     drawn = means[places] + draws * spread / np.sqrt(counts[places])
-    winners = np.sort(places[np.argmin(drawn, axis=1)])
     outside = int(_DRAWS * (1 - _LEVEL) / 2)
-    # The chosen rate has the best median, which need not be the best mean.
-    low, high = min(winners[outside], best), max(winners[-1 - outside], best)
+    lowest = np.sort(places[np.argmin(drawn, axis=1)])  # of rates that are exactly equal the first,
+    highest = np.sort(places[-1 - np.argmin(drawn[:, ::-1], axis=1)])  # and the last
+    # The best rate has the lowest median, which need not be the lowest mean.
+    held = (best,) if answered is None else (best, answered)
+    low, high = min(lowest[outside], *held), max(highest[-1 - outside], *held)
     lower, higher = rates[max(0, low - 1)], rates[min(len(rates) - 1, high + 1)]
     return float(np.sqrt(lower * rates[low])), float(np.sqrt(rates[high] * higher))
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from lrjax._values import as_text, plain
 from lrjax.answer import _warnings
+from lrjax.answer._hopeless import hopeless, lines_of
 from lrjax.answer._interval import interval
 from lrjax.answer._ledger import medians
-from lrjax.answer._measured import absent, dropped_at, final_losses
+from lrjax.answer._measured import absent, dropped_at, final_losses, steps_text
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
@@ -28,10 +29,10 @@ class Answer:
     r"""What a sweep says about the learning rate.
 
     Attributes:
-      learning_rate: The rate to use, or None if no rate trained or none learned anything: that of the best
-        point, the one with the lowest score. Of a search (`find_learning_rate`), of the points that the
-        seeds do not tell from the best one the point that does best averaged with those around it: the
-        lowest of several equals is luck in part.
+      learning_rate: The rate to use: that of the best point, the one with the lowest score; None if no rate
+        trained, none learned anything, or the rate does not matter (`hopeless`). Of a search
+        (`find_learning_rate`), of the points that the seeds do not tell from the best one the point that does
+        best averaged with those around it: the lowest of several equals is luck in part.
       point: All hyperparameters at the chosen point; empty if there is none.
       index: The chosen point's index, or None.
       score: The chosen point's median over seeds of what `judged_by` names; NaN without one.
@@ -44,8 +45,8 @@ class Answer:
       failed: bool `[points, seeds]`, which members failed. Being dropped is no failure.
       plateau: The lowest and highest of the rates around the chosen one that do as well as the best, up
         to 2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
-      divergence_edge: The lowest rate from which on every rate fails for at least half of the
-        seeds, or None if the highest rate still trains.
+      divergence_edge: The lowest rate from which on every rate fails for at least half of the seeds, or
+        stood above its start when an allocation dropped it; None if the highest rate still trains.
       recommendation: One sentence.
       warnings: What is wrong with the question, a sentence each.
       interval: Where the best rate lies, with a probability of 90 % as far as the seeds tell; None with one
@@ -123,15 +124,15 @@ def judge(data: SweepData) -> Answer:
     worse = (final > initial) & (dropped < 0)[:, None]  # early in training that may yet come right
     failed = ~unmeasured & (~np.isfinite(final) | worse | (data.diverged_at >= 0))
     losses = np.where(unmeasured, np.nan, np.where(failed, np.inf, final))
-    reached = _among_equals(_medians(losses), dropped)
+    reached = _among_equals(_medians(losses), np.median(initial, axis=1), dropped)
     rates = _rates(data)
     best = _best(np.where(_most_seeds(unmeasured, reached), reached, np.inf), rates)
-    if best is None:
+    if best is None or hopeless(data):
         return _no_answer(data, judged_by, reached, failed, rates, bool(unmeasured.all()))
     if not _learned(final[best], initial[best]):
         return _no_answer(data, judged_by, reached, failed, rates, nothing_measured=False)
     scores = _compared(reached, losses, best)
-    line = _line(data, best, rates)
+    line = _line(data, best)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
     alike = _indistinguishable(losses, scores, best)
     among = [index for index in alike if scores[index] <= scores[best] + margin]
@@ -139,7 +140,9 @@ def judge(data: SweepData) -> Answer:
     around = np.minimum(around, scores[best] + _BAD * margin)
     chosen = _chosen(data, rates, around, unmeasured, line, best, among)
     plateau = _plateau(rates, scores, line, chosen, float(scores[best]) + margin)
-    edge = _edge(rates, failed, unmeasured, line)
+    edge = _edge(
+        rates, failed, unmeasured, line, (dropped >= 0) & (_medians(losses) > np.median(initial, axis=1))
+    )
     labels = regimes(data)
     warnings = [
         *_warnings.interruption(data),
@@ -151,7 +154,7 @@ def judge(data: SweepData) -> Answer:
         *_warnings.of_judging(judged_by),
     ]
     kept = line[dropped[line] == dropped[best]]
-    place = int(np.flatnonzero(kept == best)[0])
+    place, answered = (int(np.flatnonzero(kept == index)[0]) for index in (best, chosen))
     return Answer(
         learning_rate=None if rates is None else float(rates[chosen]),
         point={name: plain(values[chosen]) for name, values in data.points.items()},
@@ -164,7 +167,7 @@ def judge(data: SweepData) -> Answer:
         divergence_edge=edge,
         recommendation=_recommendation(data, judged_by, chosen, scores[chosen], plateau, edge),
         warnings=tuple(warnings),
-        interval=None if rates is None else interval(rates[kept], losses[kept], place, margin),
+        interval=None if rates is None else interval(rates[kept], losses[kept], place, margin, answered),
         plateau_decades=float("nan") if plateau is None else float(np.log10(plateau[1] / plateau[0])),
         sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
         indistinguishable=alike,
@@ -240,10 +243,13 @@ def _no_worse_than_the_start(losses: np.ndarray, initial: np.ndarray) -> np.ndar
     return np.minimum(_medians(losses), start)
 
 
-def _among_equals(scores: np.ndarray, dropped: np.ndarray) -> np.ndarray:
-    """The scores of the points that were trained furthest among those that have one; infinity for others."""
+def _among_equals(scores: np.ndarray, starts: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    """The scores of the points that were trained furthest among those that have one; infinity for others.
+
+    Where these were dropped, so that all others failed, those that stood above their start did so, too.
+    """
     reached = np.where(dropped < 0, np.inf, dropped)
-    scored = np.isfinite(scores)
+    scored = np.isfinite(scores) & ~((dropped >= 0) & (scores > starts))
     furthest = reached[scored].max(initial=-np.inf)
     return np.where(scored & (reached == furthest), scores, np.inf)
 
@@ -265,19 +271,24 @@ def _no_answer(
     rates: np.ndarray | None,
     nothing_measured: bool,
 ) -> Answer:
-    lowest = "" if rates is None or nothing_measured else f" Try rates below {rates.min():.3g}."
-    edge = None if rates is None or nothing_measured else float(rates.min())
+    trained = bool(np.isfinite(scores).any())
+    of_rates = not nothing_measured and not trained and not hopeless(data)
+    lowest = f" Try rates below {rates.min():.3g}." if rates is not None and of_rates else ""
     if nothing_measured:
         verdict = "The sweep was stopped before anything was measured."
         warnings = [verdict]
-    elif np.isfinite(scores).any():
-        verdict, lowest, edge = "No point lowered the loss by more than chance would.", "", None
+    elif verdict := hopeless(data):
+        warnings = [*_warnings.interruption(data), *_warnings.of_search(data), verdict]
+    elif trained:
+        verdict = "No point lowered the loss by more than chance would."
         detail = "the seeds do not tell the best point's loss from what it was before training"
-        warnings = [*_warnings.interruption(data), f"Nothing was learned: {detail}."]
+        learned = f"Nothing was learned: {detail}."
+        warnings = [*_warnings.interruption(data), *_warnings.of_search(data), learned]
     else:
         verdict = "Every point failed."
         detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
-        warnings = [*_warnings.interruption(data), f"Everything diverged: {detail}.{lowest}"]
+        everything = f"Everything diverged: {detail}.{lowest}"
+        warnings = [*_warnings.interruption(data), *_warnings.of_search(data), everything]
     return Answer(
         learning_rate=None,
         point={},
@@ -287,7 +298,7 @@ def _no_answer(
         scores=scores,
         failed=failed,
         plateau=None,
-        divergence_edge=edge,
+        divergence_edge=float(rates.min()) if rates is not None and of_rates else None,
         recommendation=f"No learning rate can be recommended. {verdict}{lowest}",
         warnings=tuple(warnings),
         interval=None,
@@ -313,16 +324,9 @@ def _best(scores: np.ndarray, rates: np.ndarray | None) -> int | None:
     return int(order[np.argmin(scores[order])])
 
 
-def _line(data: SweepData, best: int, rates: np.ndarray | None) -> np.ndarray:
+def _line(data: SweepData, best: int) -> np.ndarray:
     """The points that differ from the best in their rate only, in order of rate."""
-    if rates is None:
-        return np.array([best])
-    same = np.ones(len(rates), bool)
-    for name, values in data.points.items():
-        if name != data.name:
-            same &= np.array([plain(v) == plain(values[best]) for v in values])
-    chosen = np.flatnonzero(same)
-    return chosen[np.argsort(rates[chosen], kind="stable")]
+    return next((line for line in lines_of(data) if best in line), np.array([best]))
 
 
 def _spread(losses: np.ndarray) -> float:
@@ -343,12 +347,14 @@ def _plateau(
 
 
 def _edge(
-    rates: np.ndarray | None, failed: np.ndarray, unmeasured: np.ndarray, line: np.ndarray
+    rates: np.ndarray | None, failed: np.ndarray, unmeasured: np.ndarray, line: np.ndarray, risen: np.ndarray
 ) -> float | None:
+    """The lowest rate from which on all fail; above it those count, too, that had `risen` when dropped."""
     if rates is None:
         return None
     share = failed.sum(axis=1) / np.maximum(1, (~unmeasured).sum(axis=1))
-    failing = list(itertools.takewhile(lambda index: share[index] >= 0.5, line[::-1]))
+    above = itertools.takewhile(lambda index: share[index] >= 0.5 or risen[index], line[::-1])
+    failing = [index for index in above if share[index] >= 0.5]
     return float(rates[failing[-1]]) if failing else None
 
 
@@ -366,6 +372,8 @@ def _recommendation(
     )
     seeds = int((~absent(data))[best].sum())
     said = f"Use {chosen}: median {judged_by} {score:.4g} over {seeds} seed{'s' * (seeds != 1)}"
+    if (steps := steps_text(data, best)) != steps_text(data, None):
+        said += f" after {steps}"
     if plateau is not None and plateau[0] < plateau[1]:
         said += f"; rates from {plateau[0]:.3g} to {plateau[1]:.3g} do as well"
     if edge is not None:

@@ -197,6 +197,32 @@ def interrupted(data: SweepData) -> np.ndarray:
     return stopped & (dropped_at(data) < 0)[:, None] & ~_out_of_patience(data)
 
 
+def steps_text(data: SweepData, index: int | None) -> str:
+    """After how many steps a point was judged, in words: all, unless it was dropped or interrupted.
+
+    Args:
+      data: A sweep's measurements.
+      index: The point; None for all steps.
+
+    Returns:
+      "100 steps", "40 of 100 steps", or "at most 100 steps" of a sweep with `patience`.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = {"learning_rate": [0.01, 0.03]}
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> steps_text(sweep, 1)
+      '20 steps'
+    """
+    if index is not None:
+        cut = interrupted(data)[index] | ((dropped_at(data)[index] >= 0) & (data.stopped_at[index] > 0))
+        if cut.any():
+            return f"{data.stopped_at[index][cut].min()} of {data.steps} steps"
+    most = "" if data.settings.get("patience") is None else "at most "
+    return f"{most}{data.steps} step{'s' * (data.steps != 1)}"
+
+
 def _out_of_patience(data: SweepData) -> np.ndarray:
     """Members whose held-out loss had not improved for as many evaluations as `patience` says."""
     patience = data.settings.get("patience")

@@ -46,7 +46,8 @@ def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
       margin: What counts as equal; the basin reaches up to four of these above the best.
 
     Returns:
-      A `Parabola`; None where there are fewer than four points, or the curve does not open upwards.
+      A `Parabola`; None where there are fewer than four points, all losses are equal, or the curve does not
+      open upwards.
 
     Example:
       >>> import numpy as np
@@ -57,7 +58,7 @@ def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
       (0.03, 1.0)
     """
     places, means = basin(losses, best, margin)
-    if len(places) < _LEAST:
+    if len(places) < _LEAST or np.ptp(means[places]) == 0:
         return None
     x = np.log(rates[places])
     center = x.mean()
@@ -67,7 +68,7 @@ def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
         return None
     rest = means[places] - np.polyval(curve, x - center)
     total = ((means[places] - means[places].mean()) ** 2).sum()
-    r_squared = float(1 - (rest**2).sum() / total) if total > 0 else float("nan")
+    r_squared = float(1 - (rest**2).sum() / total)
     return Parabola(float(np.exp(center + vertex)), _interval(x - center, losses[places], center), r_squared)
 
 

@@ -13,7 +13,7 @@ _LEAST = 20  # finite points below which a curve is too short
 _LEAST_PER_DECADE = 5.0
 _START = 10  # one part in so many of the ramp tells where the loss begins
 _NARROW = 40  # one part in so many of the ramp, on each side, is averaged
-_TOLD = 4.0  # standard errors that a fall must exceed to be one
+_TOLD = 4.0  # standard errors that a fall must exceed to be one: of curves of noise alone, 1 to 2 % do
 _BELOW = 6.0  # how far below the rate of the lowest loss is suggested; from benchmarks/answer_quality.py
 
 
@@ -24,13 +24,16 @@ class RangeAnswer:
     Attributes:
       suggestion: The rate, or None where the curves do not tell one.
       reason: Why there is none, one sentence; "" if there is one.
-      interval: The lowest and highest suggestion over seeds; None without one, or with one seed.
+      interval: The lowest and highest of the suggestion and those of single seeds; None without one, or
+        with one seed.
       stable_edge: The highest rate below which the mean loss stayed under its start; None if it
         stayed there to the end of the ramp, or never fell.
       suggestions: What each published rule suggests, by name: the median over seeds; a rule that says
         nothing for more than half of the seeds is left out.
       agreement: Decades between the lowest and the highest suggestion of the published rules; NaN for
         fewer than two.
+      at_the_end: Whether the loss was still the lowest at the highest rates that were tried, so that the
+        suggestion is bounded by the ramp.
 
     Example:
       >>> RangeAnswer(0.1, "", (0.08, 0.12), 1.0, {"valley": 0.1}, float("nan")).suggestion
@@ -43,6 +46,7 @@ class RangeAnswer:
     stable_edge: float | None
     suggestions: dict[str, float]
     agreement: float
+    at_the_end: bool = False
 
 
 def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
@@ -53,8 +57,8 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     points. Full trainings with a constant rate want less than that for adaptive methods; those with a rate
     that comes down to zero, and plain descent, want more: a ramp does not show how a rate does in the end.
 
-    There is no suggestion of curves that are too short, that are not finite from early on, that fall by no
-    more than four standard errors of their noise, or whose lowest point is in the first tenth: they rise
+    There is no suggestion of curves that are too short, that are not finite at first or from early on, that
+    fall by no more than four standard errors, or whose lowest point is in the first tenth: they rise
     from the lowest rate on.
 
     Args:
@@ -86,25 +90,31 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     decades = np.log10(list(published.values()) or [np.nan])
     agreement = float(np.ptp(decades)) if len(published) > 1 else float("nan")
 
-    def answer(suggestion: float | None, reason: str, interval: tuple[float, float] | None) -> RangeAnswer:
-        return RangeAnswer(suggestion, reason, interval, edge, published, agreement)
+    def answer(reason: str) -> RangeAnswer:
+        return RangeAnswer(None, reason, None, None, published, agreement)
 
-    edge = None
     finite = _while_most_run(losses)
     if len(rates) < _LEAST or len(rates) / max(np.log10(rates[-1] / rates[0]), 1e-9) < _LEAST_PER_DECADE:
         span = f"{len(rates)} steps over {np.log10(rates[-1] / rates[0]):.2g} decades"
-        return answer(None, f"The ramp is too short, with {span}: take more steps.", None)
+        return answer(f"The ramp is too short, with {span}: take more steps.")
+    if not finite:
+        return answer("Half of the seeds or more had no finite loss before any update: no rate mends that.")
     if finite < _LEAST:
-        since = f"from a rate of {rates[max(0, finite - 1)]:.3g} on"
-        return answer(None, f"Half of the seeds or more were not finite {since}: lower `minimum`.", None)
+        since = f"from a rate of {rates[finite - 1]:.3g} on"
+        return answer(f"Half of the seeds or more were not finite {since}: lower `minimum`.")
     curve, noise = _course(losses[:, :finite])
     start, lowest = _start(losses[:, :finite]), int(np.argmin(curve))
     falls, rises = start - curve[lowest] > _TOLD * noise, curve.max() - start > _TOLD * noise
-    if (rises and not falls) or (falls and lowest < len(rates) // _START):
-        return answer(None, "The loss rises from the lowest rates on: lower `minimum`.", None)
+    if falls and lowest < len(rates) // _START:
+        return answer("The loss rises from the lowest rates on: lower `minimum`.")
     if not falls:
-        fall = f"{start - curve[lowest]:.3g}, its noise {noise:.3g}"
-        return answer(None, f"The loss did not fall by more than its noise: it fell by {fall}.", None)
+        fall = f"{start - curve[lowest]:.3g}, less than four times its standard error, {noise:.3g}"
+        reason = f"The loss did not fall by more than its noise explains: it fell by {fall}."
+        if rises:
+            since = rates[int(np.argmax(curve - start > _TOLD * noise))]
+            reason = f"{reason[:-1]}, and rises from {since:.2g} on: lower `minimum`, or take more steps."
+        return answer(reason)
+    edge = None
     above = np.flatnonzero(curve[lowest:] > start)
     if len(above):
         edge = float(rates[lowest + above[0]])
@@ -112,8 +122,10 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
         edge = float(rates[finite])
     found = [_of_one(rates, one) for one in losses]
     each = [rate for rate in found if rate is not None]
-    interval = (min(each), max(each)) if len(each) > 1 else None
-    return answer(_suggested(rates, curve), "", interval)
+    suggestion = _suggested(rates, curve)
+    interval = (min(*each, suggestion), max(*each, suggestion)) if len(each) > 1 else None
+    end = finite == len(rates) and lowest >= len(rates) - max(1, len(rates) // _NARROW)
+    return RangeAnswer(suggestion, "", interval, edge, published, agreement, end)
 
 
 def range_course(losses: np.ndarray) -> np.ndarray:
@@ -161,7 +173,7 @@ def _while_most_run(losses: np.ndarray) -> int:
 
 
 def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
-    """The average over seeds and neighbouring rates, and its standard error at the start.
+    """The average over seeds and neighbouring rates, and the standard error of a fall to it from the start.
 
     Seeds that end earlier than most are left out from there on. The noise is that of the first half: near
     the edge a loss jumps for other reasons.
@@ -173,8 +185,9 @@ def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
     weights = np.convolve(np.ones(len(mean)), np.ones(width), "same")
     curve = np.convolve(mean, np.ones(width), "same") / weights
     jumps = np.diff(mean[: max(4, len(mean) // 2)], 2)
-    noise = float(np.median(np.abs(jumps)) * 1.4826 / np.sqrt(6) / np.sqrt(width))
-    return curve, noise
+    first = max(3, len(mean) // _START)
+    of_fall = np.sqrt(1 / width + np.pi / 2 / first)  # of a mean of some, and of a median of the first ones
+    return curve, float(np.median(np.abs(jumps)) * 1.4826 / np.sqrt(6) * of_fall)
 
 
 def _published(rates: np.ndarray, losses: np.ndarray) -> dict[str, float]:

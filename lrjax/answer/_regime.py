@@ -36,7 +36,7 @@ class Regime(NamedTuple):
       label: "non-finite", "diverged", "unstable", "oscillating", "flat", "too low", "slow" or "good"; or
         "unknown" of a curve that is too short.
       evidence: One sentence.
-      fall: How far the loss fell from the first tenth to the lowest part of the curve.
+      fall: How far the loss fell from its start to the lowest part of the curve; 0 if it did not.
       noise: The standard deviation of the loss between neighbouring records.
 
     Example:
@@ -54,13 +54,15 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     """Labels a training curve.
 
     The curve is cut in up to 20 parts, whose medians are compared. With $f$ the fall from the first part (or
-    from the first record, where the loss jumped within that part) to the lowest and $s$ the standard
+    from the first record, where the loss jumped or fell within that part) to the lowest and $s$ the standard
     deviation between neighbouring records, the first of these that holds is the label:
 
     - non-finite: a value is NaN or infinite.
     - diverged: the last part is above the first by more than $f / 2$ and more than $3 s$.
     - unstable: a part is above the lowest before it by more than $f / 4$ and more than $3 s$.
-    - flat: $f$ is at most three standard errors of the difference of two parts.
+    - flat: $f$ is at most three of its standard errors.
+    - oscillating: the standard deviation between neighbours in the last quarter exceeds $0.15 f$ and is more
+      than twice that of the first quarter: it swings ever more.
     - too low: more than 0.35 of the fall came in the second half; or the loss still falls and has come
       less than half as far as `reference` says it can.
     - oscillating: the spread of the last quarter around its course exceeds $0.15 f$ and is larger than half
@@ -97,8 +99,9 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     parts = _parts(losses)
     noise, size = _noise(losses), len(losses) / len(parts)
     start = _start(losses, parts, noise)
-    fall = float(start - parts.min())
+    fall = max(0.0, float(start - parts.min()))
     error = 1.2533 * noise * np.sqrt(2 / size)  # of the difference of two medians
+    of_fall = error if start == parts[0] else np.hypot(noise, error / np.sqrt(2))  # or of a record and one
 
     def found(label: str, evidence: str) -> Regime:
         return Regime(label, evidence, fall, noise)
@@ -111,8 +114,14 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     if rises[worst] > max(_JUMPS * fall, _FLAT * noise):
         at = int(worst * size)
         return found("unstable", f"it rose by {rises[worst]:.3g} until record {at}; it fell by {fall:.3g}")
-    if fall <= _FLAT * error:
+    if fall <= _FLAT * of_fall:
         return found("flat", f"it fell by {fall:.3g}, which its noise of {noise:.3g} explains")
+    quarter = len(losses) // 4
+    grown = _noise(losses[-quarter:])
+    if grown > max(_WAVES * fall, 2 * _noise(losses[:quarter])):
+        return found(
+            "oscillating", f"it swings by {grown:.3g} at the end, and ever more; it fell by {fall:.3g}"
+        )
     second = float(parts[len(parts) // 2] - parts[-1]) / fall
     last = float(parts[-1 - max(1, len(parts) // 4)] - parts[-1]) / fall
     falls = last * fall > _FLAT * error and last > _FALLING
@@ -121,7 +130,7 @@ def regime(losses: np.ndarray, *, reference: float | None = None) -> Regime:
     if falls and reference is not None and fall < _FAR * (start - reference):
         share = fall / (start - reference)
         return found("too low", f"it still falls, and came {share:.0%} of the way to {reference:.3g}")
-    early, late = _spread(losses[: len(losses) // 4]), _spread(losses[-(len(losses) // 4) :])
+    early, late = _spread(losses[:quarter]), _spread(losses[-quarter:])
     if late > max(_WAVES * fall, early / 2):
         return found("oscillating", f"it swings by {late:.3g} at the end; it fell by {fall:.3g}")
     if falls:
@@ -214,16 +223,16 @@ def _parts(losses: np.ndarray) -> np.ndarray:
 
 
 def _start(losses: np.ndarray, parts: np.ndarray, noise: float) -> float:
-    """Where a curve begins: its first part, unless the first record, before any update, is clearly below."""
+    """Where a curve begins: its first part, unless the first record, before any update, clearly differs."""
     first = float(losses[0])
-    return first if parts[0] - first > _FLAT * noise else float(parts[0])
+    return first if abs(parts[0] - first) > _FLAT * noise else float(parts[0])
 
 
 def _fall(losses: np.ndarray) -> float:
     if len(losses) < _LEAST:
         return float(losses[0] - losses.min()) if len(losses) else float("nan")
     parts = _parts(losses)
-    return float(parts[0] - parts.min())
+    return max(0.0, _start(losses, parts, _noise(losses)) - float(parts.min()))
 
 
 def _noise(losses: np.ndarray) -> float:

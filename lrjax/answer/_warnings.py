@@ -103,6 +103,11 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
             f"The loss still falls at the end ({falling[0]}), even at the best rate: longer training may "
             "favour another one."
         )
+    if labels and 2 * labels.count("flat") > len(labels):
+        warnings.append(
+            "Even at the best rate the training loss did not fall by more than its noise: train longer, or "
+            "with larger batches, before you trust the answer."
+        )
     coarse = [dtype for dtype in data.settings.get("dtypes", ()) if dtype in _COARSE]
     if coarse and rates is not None:
         flat = (regimes == "flat").all(axis=1) & (rates < rates[best])

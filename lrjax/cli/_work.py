@@ -88,9 +88,15 @@ def run_sweep(
 def code_of(sweep: lrjax.Sweep) -> int:
     """The exit code for a sweep."""
     at_the_end = (sweep.stopped_at >= sweep.steps).any()  # before the last evaluation
-    if at_the_end or lrjax.answer.interrupted(sweep).any():
+    if at_the_end or _interrupted(sweep):
         return INTERRUPTED
     return FOUND if sweep.answer.index is not None else NO_RATE
+
+
+def _interrupted(sweep: lrjax.Sweep) -> bool:
+    """Whether members could have trained on, or a search was ended between its stages."""
+    between = sweep.settings.get("search", {}).get("unfinished", "").startswith("interrupted")
+    return between or bool(lrjax.answer.interrupted(sweep).any())
 
 
 def about(sweep: lrjax.Sweep) -> dict[str, Any]:
@@ -101,7 +107,7 @@ def about(sweep: lrjax.Sweep) -> dict[str, Any]:
         "points": lrjax.export.points_json(sweep),
         "steps": sweep.steps,
         "seeds": sweep.diverged_at.shape[1],
-        "interrupted": bool(lrjax.answer.interrupted(sweep).any()),
+        "interrupted": _interrupted(sweep),
         "plan": str(sweep.plan),
         "cost": dataclasses.asdict(sweep.cost),
     }

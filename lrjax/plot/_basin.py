@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrjax.answer import Answer, dropped_at, final_losses
+from lrjax.answer import Answer, dropped_at, final_losses, steps_text
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
 
@@ -78,14 +78,16 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     _style.rate_limits(ax, rates)
     _mark_answer(ax, answer)
     if answer.index is None:
+        text = _points.why_none(answer)
+        ax.text(0.5, 0.5, text, ha="center", color=_style.FAILED, transform=ax.transAxes)
+    if not np.isfinite(trained).any():
         ax.set_yticks([])
-        ax.text(0.5, 0.5, "no rate trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
     else:
         _style.loss_scale(
             ax, trained, _style.median(initial), 0.05 if answer.interval is None else _INTERVAL, _CROSSES
         )
     ax.set_xlabel(_points.words(data.name))
-    ax.set_ylabel(f"{judged_by} after {data.steps} steps")
+    ax.set_ylabel(f"{judged_by} after {steps_text(data, answer.index)}")
     _style.legend(ax, title)
     return ax
 

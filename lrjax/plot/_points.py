@@ -29,6 +29,13 @@ def fails(data: SweepData, answer: Answer) -> np.ndarray:
     return answer.failed.any(axis=1) & (2 * answer.failed.sum(axis=1) >= measured.sum(axis=1))
 
 
+def why_none(answer: Answer) -> str:
+    """Why there is no best point, in a few words."""
+    if answer.failed.any():
+        return "no point trained"
+    return "the rate makes no difference" if np.isfinite(answer.scores).any() else "nothing was measured"
+
+
 def combinations(data: SweepData) -> list[tuple[str, np.ndarray]]:
     """The points of each combination of the hyperparameters other than the rate, and what it is called.
 

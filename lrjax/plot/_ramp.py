@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MARKS = {"steep": "v", "minimum": "s", "valley": "D", "slide": "^"}
+_MOST_CURVES = 12  # seeds that are drawn; of more, the range
 _ROW = 0.055  # of the axis' height, for each published rule
 
 
 def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Axes:
     """The loss of every seed against the rate, their average, and what is suggested.
 
-    A thin line is a seed, the thick one what the suggestion is read from: the average over seeds and
-    neighbouring rates. The suggestion is marked with a star and its interval over seeds is shaded; each of
-    the published rules has a row of its own along the bottom; hatched is where the loss is above its start
-    for good. Where nothing is suggested, the title says why.
+    A thin line is a seed (of more than twelve the range is shaded), the thick one what the suggestion is
+    read from: the average over seeds and neighbouring rates. The suggestion is marked with a star and its
+    interval over seeds is shaded; each of the published rules has a row of its own along the bottom; hatched
+    is where the loss is above its start for good. Where nothing is suggested, the title says why.
 
     Args:
       data: A range test's measurements.
@@ -47,9 +48,7 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     rates, losses = data.learning_rates, data.losses if data.held_out is None else data.held_out
     course = range_course(losses)
     rows = _ROW * len(answer.suggestions)
-    for seed, curve in enumerate(losses):
-        label = "_" if seed else f"{len(losses)} seeds" if len(losses) > 1 else "one seed"
-        ax.plot(rates, curve, color=_style.LINE, linewidth=0.7, alpha=0.35, label=label)
+    _seeds(ax, rates, losses)
     ax.plot(rates[: len(course)], course, color=_style.LINE, linewidth=2.0, label="average")
     ax.set_xscale("log")
     ax.set_xlim(rates[0], rates[-1])
@@ -61,6 +60,22 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     ax.set_ylabel("training loss" if data.held_out is None else "held-out loss")
     _style.legend(ax, f"No suggestion: {answer.reason}" if answer.suggestion is None else "")
     return ax
+
+
+def _seeds(ax: Axes, rates: np.ndarray, losses: np.ndarray) -> None:
+    if len(losses) > _MOST_CURVES:
+        finite = np.isfinite(losses)
+        low = np.where(finite, losses, np.inf).min(axis=0)
+        high = np.where(finite, losses, -np.inf).max(axis=0)
+        some = finite.any(axis=0)
+        label = f"range of {len(losses)} seeds"
+        ax.fill_between(
+            rates[some], low[some], high[some], color=_style.LINE, alpha=0.2, linewidth=0, label=label
+        )
+        return
+    for seed, curve in enumerate(losses):
+        label = "_" if seed else f"{len(losses)} seeds" if len(losses) > 1 else "one seed"
+        ax.plot(rates, curve, color=_style.LINE, linewidth=0.7, alpha=0.35, label=label)
 
 
 def _limit_losses(ax: Axes, course: np.ndarray, answer: RangeAnswer, rows: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lrjax.answer import steps_text
 from lrjax.plot import _style
 from lrjax.report import _library, _text
 from lrjax.report._figure import Control, Figure, layout, line_axis, log_range, loss_axis, loss_scale, median
@@ -20,7 +21,8 @@ _MIDDLE = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": Fa
 def basin(view: View) -> Figure:
     """Every point's final losses along the axis, with the answer drawn in."""
     trained = np.where(view.answer.failed, np.nan, view.final)
-    scale = loss_scale(trained, median(view.initial), f"{view.judged_by} after {view.data.steps:,} steps")
+    steps = steps_text(view.data, view.answer.index)
+    scale = loss_scale(trained, median(view.initial), f"{view.judged_by} after {steps}")
     controls = [Control("kind", "seed", "each seed")] if view.seeds > 1 else []
     controls += [Control("log", "", "log loss axis")] if scale["log"] is not None else []
     data = [*_answer(view), *_lines(view, trained), *_failures(view), *_chosen(view)]

@@ -62,7 +62,6 @@ def _heat_map(view: View, along: str, name: str) -> Figure:
             "hovertemplate": "%{customdata}<extra></extra>",
             "texttemplate": "%{text}" if len(columns) <= _MOST_TEXTS else "",
             "colorscale": _library.colour_scale(),
-            "reversescale": True,
             "xgap": 1,
             "ygap": 1,
             "hoverongaps": True,
@@ -80,7 +79,7 @@ def _heat_map(view: View, along: str, name: str) -> Figure:
     return Figure(
         name=f"heat-{list(view.data.points).index(name)}",
         title=_capital(f"{view.axis.title} and {name.replace('_', ' ')}"),
-        caption=f"A cell is the {view.judged_by}, the median over seeds, light where it is low; the chosen "
+        caption=f"A cell is the {view.judged_by}, the median over seeds: the darker, the better; the chosen "
         f"one is framed. Grey cells hold points that failed or were dropped, or none.{of_several}",
         data=data,
         layout=layout(x, y, height=max(300, height), plot_bgcolor="#cbd2d9", shapes=frame, margin=_MARGIN),

@@ -8,6 +8,7 @@ import numpy as np
 
 from lrjax._values import as_text
 from lrjax.answer import Answer, dropped_at, failures, final_losses, regimes_text
+from lrjax.plot._points import why_none
 from lrjax.report import _text
 from lrjax.results import SweepData
 
@@ -88,7 +89,7 @@ def axis(data: SweepData) -> Axis:
 def why_no_rate(view: View) -> str:
     """Why there is no rate and nothing that comes with one; "" if there is."""
     if view.answer.index is None:
-        return "no point trained" if view.answer.failed.any() else "nothing was measured"
+        return why_none(view.answer)
     if view.answer.learning_rate is None:
         return f"the sweep was not over {view.data.name.replace('_', ' ')}"
     return ""

@@ -41,6 +41,7 @@
   for (const [name, chart] of Object.entries(charts)) {
     const facets = ticked(name); // a browser may have kept what was ticked before it loaded the page again
     const data = chart.data.map((trace) => ({ ...trace, visible: shows(trace, facets) }));
+    document.getElementById(name).style.height = `${chart.layout.height}px`; // else it collapses as the window changes
     Plotly.newPlot(name, data, chart.layout, config)
       .then(() => update(name))
       .then(() => { document.getElementById(name).dataset.drawn = "yes"; });
@@ -51,7 +52,11 @@
 
   // Paper is narrower than most screens; charts do not follow by themselves.
   const heights = Object.fromEntries(Object.entries(charts).map(([name, chart]) => [name, chart.layout.height]));
-  const resize = (sizeOf) => Object.keys(charts).forEach((name) => Plotly.relayout(name, sizeOf(heights[name])));
+  const resize = (sizeOf) => Object.keys(charts).forEach((name) => {
+    const size = sizeOf(heights[name]);
+    document.getElementById(name).style.height = `${size.height}px`;
+    Plotly.relayout(name, size);
+  });
   window.addEventListener("beforeprint", () =>
     resize((height) => ({ autosize: false, width: 660, height: Math.min(height, 340) })));
   window.addEventListener("afterprint", () => resize((height) => ({ autosize: true, width: null, height })));

@@ -21,8 +21,8 @@ import jax
 import numpy as np
 
 from lrjax import _check
-from lrjax.answer import absent, dropped_at, interrupted
-from lrjax.engine import Job
+from lrjax.answer import absent, dropped_at, hopeless, interrupted
+from lrjax.engine import Job, on_interrupt
 from lrjax.results import AnotherSweep, Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
@@ -115,16 +115,28 @@ class Course:
     lines: list[str] = dataclasses.field(default_factory=list)
     spent: Cost | None = None
     unfinished: str = ""
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Ends the search after the chunk that is being trained."""
+        self.stopped = True
 
     def run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
         """Searches; see `find_learning_rate`."""
+        with on_interrupt(self.stop):  # of a stage it would be lost where the stage is done all the same
+            return self._run(minimum, maximum, points)
+
+    def _run(self, minimum: float | None, maximum: float | None, points: int | None) -> Sweep:
+        began = time.perf_counter()
         _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
             _check_directory(self.call, Path(self.directory))
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
         self._check_budget(ramp, points or 2)
+        self._check_time(began)
         low, high = self._where(ramp, minimum, maximum)
+        self._check_time(began)
         rates = first_rates(low, high, points)
         bounds = (minimum or low / _BEYOND, maximum or high * _BEYOND)
         try:
@@ -135,7 +147,8 @@ class Course:
                 self._close_in(COARSE, bounds)
                 self._close_in(FINE, bounds)
                 self._tell_apart()
-            if self._best_rate is None and self._some_trained:
+                self._descend(bounds)  # where those fail now that had been dropped
+            if self._best_rate is None and self._some_trained and not hopeless(self.merged()):
                 self._note("no rate lowered the loss by more than chance would")
         except _Ended as ended:
             self.unfinished = str(ended)
@@ -205,6 +218,13 @@ class Course:
             expected = f"at least {least} member-steps, for {_count(rates, 'rate')}"
             raise _check.fail(self.call, "budget", expected, self.limits.member_steps)
 
+    def _check_time(self, began: float) -> None:
+        """Refuses a time that is over before the first rates are trained."""
+        seconds, passed = self.limits.seconds, time.perf_counter() - began
+        if seconds is not None and passed > seconds:
+            expected = f"a time in which training can begin, which took {passed:.2g} s"
+            raise _check.fail(self.call, "budget", expected, f"{seconds:g} s")
+
     def _rung(self) -> tuple[int, int]:
         """After how many steps the first rates are judged, and how many more those kept train."""
         rungs = self._halving.rungs(self.steps, self.asked["evaluate_every"])
@@ -220,7 +240,7 @@ class Course:
         if minimum is not None and maximum is not None:
             return minimum, maximum
         if not ramp:
-            self._note(f"{self.steps} steps are too few for a range test to be repaid")
+            self._note(f"no range test: a run of {_count(self.steps, 'step')} would not repay it")
             return bracket(*_USUAL, minimum, maximum)
         common = {name: self.asked[name] for name in ("name", "plan", "mesh", "order", "key")}
         seeds = min(self.seeds, _RAMP_SEEDS)
@@ -233,8 +253,8 @@ class Course:
             progress=False,
             **common,
         )
-        if (np.isnan(test.losses[:, -1]) & (test.diverged_at < 0)).any():
-            raise KeyboardInterrupt  # it was interrupted, and nothing that is a sweep is measured
+        if self.stopped:
+            raise KeyboardInterrupt  # nothing that is a sweep is measured
         self.spent = test.cost
         if self.directory is not None:
             test.save(Path(self.directory) / "range-test")
@@ -270,7 +290,7 @@ class Course:
     def _descend(self, bounds: tuple[float, float]) -> None:
         """Where all rates failed: tries lower ones, a few times."""
         for _ in range(_DESCENTS):
-            if self._some_trained:
+            if self._some_trained or hopeless(self.merged()):
                 return
             wanted = self._missing(COARSE, bounds)
             if not wanted:
@@ -350,6 +370,8 @@ class Course:
         allocation: Allocation | None = None,
     ) -> None:
         """Trains a stage. Unless it comes to its end, the search does."""
+        if self.stopped:
+            raise _Ended("interrupted" + self._how_to_go_on())
         began, seconds = time.perf_counter(), self.limits.seconds
         left = math.inf if seconds is None else seconds - self._seconds()
         job = self._job(rates, first_seed, seeds, allocation)
@@ -366,7 +388,16 @@ class Course:
         watched = look if self.on_chunk is not None or seconds is not None else None
         intervals = (self.asked["evaluate_every"], self.asked["record_every"])
         try:
-            stage = run(self.call, job, intervals, folder, self.checkpoint_seconds, self.progress, watched)
+            stage = run(
+                self.call,
+                job,
+                intervals,
+                folder,
+                self.checkpoint_seconds,
+                self.progress,
+                watched,
+                lambda: self.stopped,
+            )
         except _OutOfTime as error:
             self._keep(error.sweep)  # type: ignore[attr-defined]
             raise _Ended("the time ended while members were trained") from None

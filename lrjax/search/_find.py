@@ -54,7 +54,8 @@ def find_learning_rate(
     2. Rates there, one every 0.4 decades, are trained; after a quarter of the steps only those go on that
        are among the best, next to the best, or not told from it by the seeds.
     3. Until the best rate has a neighbour on each side that was trained to the end, or failed, those that
-       are missing are trained, also outside of the range. Then the same at 0.2 decades.
+       are missing are trained, also outside of the range. Then the same at 0.2 decades. Where all fail, lower
+       rates are tried.
     4. Rates that the seeds do not tell from the best are trained with more seeds, up to ten, until one is
        left, or they are within 2 % of each other.
 
@@ -72,8 +73,8 @@ def find_learning_rate(
       maximum: No higher rate is tried, > `minimum`; None for no such bound.
       points: How many rates are tried first, >= 2; None for one every 0.4 decades.
       budget: Member-steps (an int), or time (a `datetime.timedelta`), after which nothing new begins; what
-        does not fit is left out, the least telling first. None for as many member-steps as 25 rates
-        take that are all trained to the end.
+        does not fit is left out, the least telling first; it is an error if nothing fits. None for as many
+        member-steps as 25 rates take that are all trained to the end.
       name: The hyperparameter that is the learning rate.
       evaluate_every: Updates between evaluations, >= 1; None for 16 of them.
       record_every: See `sweep`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 
 from lrjax import _check, export, plot, results
 from lrjax.answer import RangeAnswer, judge_range
-from lrjax.engine import Job, Progress, parse_plan, train
+from lrjax.engine import Job, Progress, on_interrupt, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
 from lrjax.search import _arguments, _grid
 from lrjax.search._progress import progress_bar
@@ -60,7 +61,7 @@ class RangeTest(RangeTestData):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The lowest and the highest suggestion over seeds; None with one seed or without a suggestion."""
+        """The suggestions of single seeds lie in it, and this one; None with one seed or without one."""
         return self.answer.interval
 
     @property
@@ -80,8 +81,14 @@ class RangeTest(RangeTestData):
         many = f"{len(self.learning_rates)} steps from {low:.3g} to {high:.3g}"
         lines = [f"range test of {self.name}: {many}, {seeds} seed{'s' * (seeds != 1)}"]
         lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
+        if np.isfinite(answer.agreement):
+            lines.append(f"  these rules lie up to {answer.agreement:.1f} decades apart")
         if answer.stable_edge is not None:
             lines.append(f"  the loss is above its start from {answer.stable_edge:.3g} on")
+        if answer.at_the_end:
+            lines.append(
+                f"  the loss still falls at {high:.3g}: raise `maximum`, the suggestion may rise with it"
+            )
         if answer.suggestion is None:
             return "\n".join([*lines, f"No learning rate can be suggested. {answer.reason}"])
         between = ""
@@ -217,6 +224,7 @@ def range_test(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
+      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing.
 
     References:
       Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
@@ -279,13 +287,20 @@ def range_test(
         keep=(),
         sustained=_SUSTAINED,
     )
-    _check_responds(call, name, train(probe, lambda progress, measured: None))
-    with progress_bar(progress, steps, [point], name, call) as show:
+    stop = threading.Event()
+    with on_interrupt(stop.set):
+        probed = train(probe, lambda progress, measured: None)
+        _check_whole(probed, stop)
+        _check_responds(call, name, probed)
+        with progress_bar(progress, steps, [point], name, call) as show:
 
-        def report(progress: Progress, measured: Any) -> None:
-            show(progress)
+            def report(progress: Progress, measured: Any) -> None:
+                show(progress)
+                if stop.is_set():
+                    raise KeyboardInterrupt
 
-        found = train(job, report)
+            found = train(job, report)
+        _check_whole(found, stop)
     held_out = found.held_out.get("loss")
     return RangeTest(
         learning_rates=rates,
@@ -343,6 +358,12 @@ def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str)
     if spacing == "linear":
         return np.linspace(float(minimum), float(maximum), steps)
     raise _check.fail(call, "spacing", "'log' or 'linear'", repr(spacing))
+
+
+def _check_whole(found: SweepData, stop: threading.Event) -> None:
+    """Passes an interrupt on: what a part of a ramp says is wrong."""
+    if stop.is_set() or (found.stopped_at >= 0).any():
+        raise KeyboardInterrupt
 
 
 def _check_responds(call: str, name: str, probed: SweepData) -> None:

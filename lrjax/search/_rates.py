@@ -67,9 +67,9 @@ def missing(
 ) -> list[float]:
     """The rates without which it is not known whether the best one is the best.
 
-    The best rate needs a neighbour at most `spacing` away on each side that was trained to the end, or
-    failed: dropped points are trained again, gaps are halved, and outside of what was tried two rates are
-    tried at a time. Where no rate trained, lower ones are tried.
+    The best rate must have been trained to the end. It needs a neighbour at most `spacing` away on each side
+    that was, too, or failed: dropped points are trained again, gaps are halved, and outside of what was
+    tried two rates are tried at a time. Where no rate trained, lower ones are tried.
 
     Args:
       rates: The rates that were tried, `[rates]`.
@@ -92,7 +92,7 @@ def missing(
     if best is None:
         below = [x.min() - COARSE * step for step in range(1, _DOWN + 1)]
         return _as_rates(below, rates, bounds, ends)
-    wanted: list[float] = []
+    wanted: list[float] = [] if known[best] else [x[best]]
     for side, end in zip((-1, 1), ends, strict=True):
         away = side * (x - x[best])
         if side * (end - x[best]) <= _ALIKE:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lrjax.engine import Archive, Job, Progress, train
 from lrjax.results import SweepData
 from lrjax.search._progress import progress_bar
-
-if TYPE_CHECKING:
-    pass
-
-
 from lrjax.search._result import Sweep, as_sweep
 
 
@@ -26,6 +21,7 @@ def run(
     checkpoint_seconds: float,
     progress: bool | Literal["bar", "lines"],
     on_chunk: Callable[[Sweep], object] | None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Sweep:
     """Trains a job, with a progress bar, a directory and a look at every chunk; see `sweep`.
 
@@ -37,6 +33,7 @@ def run(
       checkpoint_seconds: Seconds between checkpoints at least.
       progress: Whether to show how far it is.
       on_chunk: Called after every chunk with what was measured so far.
+      stopped: Whether to end after a chunk, as after a keyboard interrupt.
     """
     with contextlib.ExitStack() as stack:
         archive = None
@@ -49,6 +46,8 @@ def run(
             show(progress)
             if on_chunk is not None and progress.phase == "training":
                 on_chunk(as_sweep(measured()))
+            if stopped():
+                raise KeyboardInterrupt
 
         try:
             result = as_sweep(train(job, report, archive))

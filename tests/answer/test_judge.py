@@ -176,6 +176,70 @@ def test_the_edge_is_the_lowest_rate_from_which_on_all_fail(final, edge):
     assert (text in answer.recommendation) == (edge is not None)
 
 
+def test_a_dropped_rate_above_the_edge_hides_it_only_if_it_did_not_rise():
+    data = dropped([1, 2, NAN, 30], [True, True, True, False])
+    assert (
+        judge(data).divergence_edge == RATES[2]
+    )  # the highest rate stood above its start when it was dropped
+    gone = dropped([1, 2, 3, NAN], [True, True, True, False])
+    gone.stopped_at[3] = -1
+    assert judge(gone).divergence_edge == RATES[3]  # it diverged before the rung that gave it up
+    assert judge(dropped([1, 2, NAN, 9], [True, True, True, False])).divergence_edge is None
+    assert judge(dropped([1, 2, 3, 30], [True, True, True, False])).divergence_edge is None
+
+
+# No signal
+
+
+def test_a_loss_that_is_the_same_at_every_rate_has_no_best_one():
+    answer = judged([[1, 2]] * 4)
+    assert answer.learning_rate is answer.plateau is answer.divergence_edge is None
+    expected = (
+        "The loss is the same at every rate: the trial does not depend on it, or all rates are far too low."
+    )
+    assert answer.recommendation == f"No learning rate can be recommended. {expected}"
+    assert expected in answer.warnings
+
+
+def test_losses_that_end_alike_and_were_not_alike_before_have_a_best_rate():
+    data = measured({"learning_rate": RATES}, [[1]] * 4)
+    data.metrics["loss"][2, 0, 50] += 1
+    assert judge(data).learning_rate == 0.01
+    assert judged([[1], [1], [1], [NAN]]).learning_rate == 0.01  # one diverged
+    assert judged([[1]] * 4, rates=[0.1] * 4).learning_rate == 0.1  # nothing to compare
+
+
+def test_what_was_dropped_or_interrupted_is_not_compared():
+    data = dropped([1, 1, 1, 1], [True, False, False, False])
+    assert judge(data).learning_rate == 0.01
+    data = stopped([[3]] * 4, [[-1], [50], [50], [50]])
+    assert judge(data).learning_rate is not None
+
+
+def test_a_rate_that_matters_beside_one_that_does_not():
+    answer = judge(two([[1], [1], [1], [2], [1], [3]]))
+    assert answer.learning_rate == 0.1
+
+
+def test_a_loss_that_is_not_finite_before_any_update_is_no_rates_fault():
+    data = measured({"learning_rate": RATES}, np.full((4, 2), NAN))
+    data.metrics["loss"][...] = NAN
+    data.held_out["loss"][...] = NAN
+    answer = judge(data)
+    assert answer.recommendation == (
+        "No learning rate can be recommended. The loss is not finite before any update, which no rate mends."
+    )
+    assert answer.divergence_edge is None
+    data.held_out["loss"][:, 0, 0] = 10.0
+    assert "The loss of half of the members or more is not finite" in judge(data).recommendation
+
+
+def test_where_all_failed_a_dropped_rate_that_stood_above_its_start_is_not_what_is_left():
+    answer = judge(dropped([11, NAN, NAN, 12], [False, True, True, False]))
+    assert answer.learning_rate is None
+    assert "Every point failed" in answer.recommendation
+
+
 # Warnings
 
 
@@ -384,6 +448,14 @@ def test_the_recommendation_says_rate_loss_plateau_and_edge():
         "Use learning_rate = 0.1: median held-out loss 1 over 3 seeds; "
         "rates from 0.01 to 0.1 do as well; from 10 on training fails."
     )
+
+
+def test_the_recommendation_says_after_how_many_steps_members_were_judged_that_trained_no_longer():
+    cut = judge(stopped([[3, 3], [1, 1], [4, 4], [5, 5]], [[50, 50]] * 4))
+    assert "over 2 seeds after 50 of 100 steps" in cut.recommendation
+    left = judge(dropped([5, NAN, NAN, 4], [False, True, True, False]))
+    assert "over 1 seed after 40 of 100 steps" in left.recommendation
+    assert "steps" not in judged([[2], [1], [3], [4]]).recommendation
 
 
 def test_one_seed_is_no_plural():

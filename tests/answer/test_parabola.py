@@ -72,6 +72,10 @@ def test_three_points_one_seed_or_a_ridge():
     assert parabola(RATES, -losses, 0, 10.0) is None
 
 
+def test_equal_losses_are_no_parabola():
+    assert parabola(RATES, np.full((len(RATES), 3), 0.1), 0, 1.0) is None
+
+
 def test_the_answer_reports_it():
     data = measured({"learning_rate": RATES.tolist()}, basin() + np.array([0.0, 0.2, -0.2, 0.1]), start=60.0)
     answer = judge(data)

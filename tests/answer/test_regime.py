@@ -43,6 +43,26 @@ def test_a_loss_that_the_first_update_throws_up_and_that_stays_near_its_start_is
     assert found.fall == pytest.approx(0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("count", [20, 60, 400, 2000])
+@pytest.mark.parametrize("steps", [0.3, 2.0])
+def test_a_loss_that_falls_at_once_and_stays_is_good(count, steps):
+    """All of the fall lies within the first part, whose median does not show it."""
+    noise = 0.01 * np.random.default_rng(0).normal(size=count)
+    found = regime(0.1 + np.exp(-np.arange(count) / steps) + noise)
+    assert found.label == "good"
+    assert found.fall == pytest.approx(1.0, rel=0.1)
+
+
+def test_swings_that_grow_are_oscillations_though_the_loss_falls():
+    progress = STEPS / 400
+    assert regime(1 - progress + progress * np.sin(1.7 * STEPS)).label == "oscillating"
+    assert regime(1 - progress + 0.05 * np.sin(1.7 * STEPS)).label == "too low"
+
+
+def test_a_loss_that_only_rises_fell_by_nothing():
+    assert regime(CURVES["diverged"]).fall == 0.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("label", [label for label in CURVES if label not in ("slow", "oscillating")])
 def test_noise_changes_no_label(label, seed):

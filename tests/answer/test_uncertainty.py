@@ -58,6 +58,20 @@ def test_the_chosen_rate_is_in_the_interval_where_mean_and_median_differ():
     assert low < RATES[1] < high
 
 
+def test_rates_that_are_exactly_equal_are_all_in_the_interval():
+    losses = np.array([[5.0] * 3, [1.0] * 3, [1.0] * 3, [1.0] * 3, [5.0] * 3])
+    np.testing.assert_allclose(
+        interval(RATES[:5], losses, 1, 0.1), np.sqrt(RATES[[0, 3]] * RATES[[1, 4]]), rtol=1e-6
+    )
+
+
+def test_the_answered_rate_is_in_the_interval_where_it_is_not_the_one_of_the_lowest_loss():
+    losses = basin(seeds=3) + np.array([0.0, 0.001, -0.001])
+    assert interval(RATES, losses, 3, 5.0)[1] < RATES[5]
+    low, high = interval(RATES, losses, 3, 5.0, answered=5)
+    assert low < RATES[3] < RATES[5] < high
+
+
 def test_one_seed_gives_no_interval_and_a_warning():
     answer = judged(basin(seeds=1))
     assert answer.interval is None
@@ -193,6 +207,15 @@ def test_a_loss_that_still_falls_at_the_end_is_told():
     data = measured({"learning_rate": RATES.tolist()}, basin(), start=60.0)
     data.metrics["loss"][...] = 60 * np.exp(-np.arange(100) / 8) + basin().min()
     assert not any("still falls" in warning for warning in judge(data).warnings)
+
+
+def test_a_loss_that_did_not_move_even_at_the_best_rate_is_told():
+    data = measured({"learning_rate": RATES.tolist()}, basin(), start=60.0)
+    noise = np.random.default_rng(0).normal(size=data.metrics["loss"].shape)
+    data.metrics["loss"][...] = 60.0 + noise
+    (warning,) = [w for w in judge(data).warnings if "than its noise" in w]
+    assert warning.startswith("Even at the best rate the training loss did not fall by more than its noise")
+    assert not any("than its noise" in warning for warning in judged(basin()).warnings)
 
 
 def test_coarse_numbers_are_named_where_small_rates_did_not_move_the_loss():

@@ -103,3 +103,22 @@ def test_given_axes_hold_the_first_picture_that_suits():
     _, ax = plt.subplots()
     assert sweep_of(SWEEPS["two numbers"]()).plot(ax).get_ylabel() == "weight decay"
     assert len(ax.figure.axes) == 2  # and a colour bar
+
+
+def test_the_axis_says_after_how_many_steps_the_chosen_point_was_judged():
+    def label(kind):
+        data = SWEEPS[kind]()
+        return lrjax.plot.basin(data, judge(data)).get_ylabel()
+
+    assert label("five points") == "held-out loss after 200 steps"
+    assert label("interrupted") == "held-out loss after 60 of 200 steps"
+
+
+def test_rates_that_make_no_difference_are_drawn_and_said_to_make_none():
+    data = swept(grid(learning_rate=rates(3, 0.01, 0.03)))
+    for table in (data.metrics, data.held_out):
+        table["loss"][...] = table["loss"][:1]
+    ax = lrjax.plot.basin(data, judge(data))
+    assert [text.get_text() for text in ax.texts] == ["the rate makes no difference"]
+    assert ax.lines[0].get_ydata().tolist() == [pytest.approx(ax.lines[0].get_ydata()[0])] * 3
+    assert len(ax.get_yticks())

@@ -48,6 +48,14 @@ def test_every_rule_is_named_beside_a_mark_at_its_rate(kind):
     assert len(set(heights)) == len(heights)
 
 
+def test_many_seeds_are_a_band_and_not_a_blot():
+    data = RAMPS["normal"]()
+    many = dataclasses.replace(data, losses=np.repeat(data.losses, 40, axis=0))
+    ax = lrjax.plot.ramp(many, judged(many))
+    assert len(ax.lines) < 20
+    assert "range of 200 seeds" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
 def test_rules_that_agree_stand_in_rows():
     data = RAMPS["normal"]()
     answer = dataclasses.replace(judged(data), suggestions=dict.fromkeys(judged(data).suggestions, 0.01))

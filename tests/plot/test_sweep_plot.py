@@ -169,7 +169,7 @@ def test_points_that_never_ran_are_not_marked_as_failed():
 
 def test_when_everything_diverged_the_picture_says_so():
     ax = KINDS["everything diverged"]().plot()
-    assert [text.get_text() for text in ax.texts] == ["no rate trained"]
+    assert [text.get_text() for text in ax.texts] == ["no point trained"]
     assert list(labelled(ax)) == ["a seed failed", "fails from 0.0001 on"]
     assert crosses(ax) == [RATES]
     assert not any("chosen" in label for label in labelled(ax.figure.axes[1]))

@@ -125,6 +125,18 @@ def test_pointing_at_a_point_shows_it(opened):
     assert "learning_rate = " in shown.text_content()
 
 
+def test_charts_keep_their_place_when_the_window_changes(opened):
+    page = opened(KINDS["usual"]())
+    for width in (500, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(500)
+        for name in ("basin", "curves"):
+            chart = page.locator(f"#{name} svg.main-svg").first.bounding_box()
+            caption = page.locator(f"#figure-{name} figcaption").bounding_box()
+            assert chart["width"] < width
+            assert chart["y"] + chart["height"] <= caption["y"] + 1
+
+
 def test_no_button_sends_the_chart_anywhere(opened):
     page = opened(KINDS["usual"]())
     titles = page.evaluate("[...document.querySelectorAll('#basin .modebar-btn')].map(e => e.dataset.title)")

@@ -329,11 +329,21 @@ def test_long_curves_are_thinned_to_two_hundred_records():
     assert "200 of 2,000 records" in written(sweep)
 
 
+def brightness(colour):
+    return sum(float(part) for part in re.findall(r"[\d.]+", colour))
+
+
 def test_a_heat_map_where_two_numbers_vary():
     sweep = KINDS["two hyperparameters"]()
     (cells,) = traces(sweep, "heat-1")
     (frame,) = Page(written(sweep)).charts["heat-1"]["layout"]["shapes"]
     assert np.shape(cells["z"]) == (3, 5)
+    dark, light = (
+        cells["colorscale"][0][1],
+        cells["colorscale"][-1][1],
+    )  # as in the pictures; grey is light, too
+    assert not cells.get("reversescale")
+    assert brightness(dark) < brightness(light)
     assert [row[4] for row in cells["text"]] == ["failed"] * 3
     assert [row[4] for row in cells["z"]] == [None] * 3
     assert [frame[end] for end in ("x0", "x1", "y0", "y1")] == [1.5, 2.5, -0.5, 0.5]

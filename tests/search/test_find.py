@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import functools
 import itertools
+import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +99,40 @@ def test_where_nothing_trains_at_any_rate_it_ends_and_says_so():
     sweep = find(landscape(1.0, cliff=0.0), seeds=1)
     assert sweep.answer.learning_rate is None
     assert "No learning rate" in sweep.answer.recommendation
+
+
+def test_where_the_loss_does_not_depend_on_the_rate_none_is_answered_and_none_below_are_tried():
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch, key: jax.random.normal(key), lrjax.sgd)
+    sweep = lrjax.find_learning_rate(trial, DATA, steps=64, progress=False)
+    assert sweep.answer.learning_rate is None
+    assert "The loss is the same at every rate" in sweep.answer.recommendation
+    assert not any("trying" in line for line in course(sweep))
+
+
+def test_where_the_loss_is_not_finite_before_any_update_no_rates_below_are_tried():
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: w * jnp.inf, lrjax.sgd)
+    sweep = lrjax.find_learning_rate(trial, DATA, steps=64, progress=False)
+    assert "which no rate mends" in sweep.answer.recommendation
+    assert not any("trying" in line for line in course(sweep))
+
+
+def test_a_rate_that_was_dropped_is_trained_to_the_end_before_it_is_answered():
+    """Only the lowest rate trains, and it is so slow that it is dropped first."""
+
+    def init(key, hyperparams):
+        return {"step": jnp.float32(0), "rate": hyperparams["learning_rate"] + jnp.float32(0)}
+
+    def loss(state):
+        early = 20 - state["step"] * (1 + jnp.log10(state["rate"] / 1e-6))
+        return jnp.where((state["rate"] > 1.5e-5) & (state["step"] > 6), jnp.nan, early)
+
+    def update(state, batch, hyperparams):
+        return {"loss": loss(state)}, {**state, "step": state["step"] + 1}
+
+    trial = lrjax.Trial(init, update, lambda state, batch: {"loss": loss(state)})
+    sweep = find(trial, seeds=1, minimum=1e-5, maximum=1.0)
+    assert sweep.answer.learning_rate == 1e-5
+    assert sweep.stopped_at[0, 0] == -1
 
 
 def test_the_range_test_tells_where_to_look():
@@ -227,11 +263,30 @@ def test_a_budget_too_small_for_the_points_asked_for_is_refused_before_training(
 
 
 def test_a_budget_in_time_ends_the_search():
+    def on_chunk(sweep):
+        time.sleep(5)
+
     began = datetime.datetime.now()
-    sweep = find(landscape(1e-7), seeds=1, budget=datetime.timedelta(microseconds=1))
+    sweep = find(landscape(1e-7), seeds=1, budget=datetime.timedelta(seconds=5), on_chunk=on_chunk)
     assert datetime.datetime.now() - began < datetime.timedelta(minutes=1)
     assert sweep.settings["search"]["unfinished"] == "the time ended while members were trained"
     assert sweep.metrics["loss"].shape[-1] == STEPS
+    assert f"of {STEPS} steps" in sweep.answer.recommendation
+
+
+@pytest.mark.parametrize("steps", [STEPS, 64])
+def test_a_time_in_which_nothing_can_begin_is_refused_before_training(steps):
+    with pytest.raises(
+        ValueError, match=r"budget=\.\.\.\)` must be a time in which training can begin, .* got"
+    ) as e:
+        find(
+            landscape(0.01),
+            seeds=1,
+            steps=steps,
+            budget=datetime.timedelta(microseconds=1),
+            on_chunk=lambda sweep: pytest.fail("it trained"),
+        )
+    assert "\n" not in str(e.value)
 
 
 def test_a_budget_of_enough_time_changes_nothing():
@@ -286,6 +341,31 @@ def test_an_interrupt_returns_what_was_measured_and_says_how_to_go_on():
     assert sweep.answer.learning_rate is not None
     assert sweep.settings["search"]["unfinished"].startswith("interrupted; nothing is stored")
     assert any("not finished" in warning for warning in sweep.answer.warnings)
+
+
+@pytest.mark.parametrize("call", [3, 40, 150, 168, 200])
+def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
+    """In the range test's probe and ramp (105 calls), the first stage, its last chunk, the second stage."""
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return np.zeros(4, np.float32)
+
+    def again(step):
+        return np.zeros(4, np.float32)
+
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    options = {"steps": 64, "seeds": 1, "progress": False, "directory": tmp_path, "record_every": 1}
+    try:
+        sweep = lrjax.find_learning_rate(trial, lrjax.from_function(batch, on_device=False), **options)
+        assert sweep.settings["search"]["unfinished"].startswith("interrupted")
+    except KeyboardInterrupt:
+        assert call < 105
+    assert next(calls) < 1 + max(call + 10, 170 if call > 105 else 106)
+    whole = lrjax.find_learning_rate(trial, lrjax.from_function(again, on_device=False), **options)
+    assert whole.settings["search"]["unfinished"] == ""
 
 
 def test_a_directory_with_another_sweep_is_left_alone(tmp_path):

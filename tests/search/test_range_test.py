@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +69,13 @@ def test_the_suggestion_trains_and_the_edge_does_not():
     sweep = lrjax.sweep(linear(), grid, DATA, steps=200, seeds=3, progress=False)
     assert sweep.answer.learning_rate == test.suggestion
     assert (sweep.metrics["loss"][0, :, -1] < 1e-3 * sweep.metrics["loss"][0, :, 0]).all()
+
+
+def test_the_summary_says_how_far_rules_agree_and_whether_the_ramp_ended_too_early():
+    whole, short = run().summary(), run(maximum=1e-2).summary()
+    assert "these rules lie up to" in whole
+    assert "raise `maximum`" not in whole
+    assert "the loss still falls at 0.01: raise `maximum`" in short
 
 
 def test_a_seed_that_blows_up_stops_and_is_marked():
@@ -174,6 +184,28 @@ def test_wrong_trials_and_data():
         match=r"`range_test\(name=\.\.\.\)` must be .* traced, got 'learning_rate', which is static",
     ):
         run(static)
+
+
+@pytest.mark.parametrize("call", [2, 12, 60])
+def test_an_interrupt_is_no_result(call):
+    """In the probe, at the start of the ramp, in the ramp: what it was about to say would be wrong."""
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return X[:16], Y[:16]
+
+    def broken(step):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return X[:16], Y[:16]
+
+    for data in (batch, broken):
+        calls = itertools.count(1)
+        with pytest.raises(KeyboardInterrupt):
+            run(data=lrjax.from_function(data, on_device=False), plan="sequential/dispatch")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_is_stored_and_read_back(tmp_path):
