@@ -14,7 +14,7 @@ from lrjax.answer._hopeless import hopeless, lines_of
 from lrjax.answer._interval import interval
 from lrjax.answer._ledger import medians
 from lrjax.answer._measured import absent, dropped_at, final_losses, steps_text
-from lrjax.answer._paired import within_noise
+from lrjax.answer._paired import fell, within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
 from lrjax.answer._surroundings import best_surrounded
@@ -129,7 +129,7 @@ def judge(data: SweepData) -> Answer:
     best = _best(np.where(_most_seeds(unmeasured, reached), reached, np.inf), rates)
     if best is None or hopeless(data):
         return _no_answer(data, judged_by, reached, failed, rates, bool(unmeasured.all()))
-    if not _learned(final[best], initial[best]):
+    if not fell(initial[best], final[best]):
         return _no_answer(data, judged_by, reached, failed, rates, nothing_measured=False)
     scores = _compared(reached, losses, best)
     line = _line(data, best)
@@ -252,15 +252,6 @@ def _among_equals(scores: np.ndarray, starts: np.ndarray, dropped: np.ndarray) -
     scored = np.isfinite(scores) & ~((dropped >= 0) & (scores > starts))
     furthest = reached[scored].max(initial=-np.inf)
     return np.where(scored & (reached == furthest), scores, np.inf)
-
-
-def _learned(final: np.ndarray, initial: np.ndarray) -> bool:
-    """Whether a point's losses have fallen: by 2 %, or by what the seeds tell from chance."""
-    both = np.isfinite(final) & np.isfinite(initial)
-    if both.sum() < 2:
-        return True  # nothing is known of chance
-    gain = float(np.median(initial[both] - final[both]))
-    return gain > _TOLERANCE * abs(float(np.median(initial[both]))) or not within_noise(initial, final)
 
 
 def _no_answer(

@@ -7,6 +7,7 @@ import numpy as np
 # Student's t at 95 %, one-sided, for 1 to 10 degrees of freedom.
 _T = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
 _NORMAL = 1.6449  # the same for infinitely many
+_TELLING = 0.02  # of a loss: a fall that nobody takes for chance
 
 
 def within_noise(losses: np.ndarray, best: np.ndarray) -> bool:
@@ -41,6 +42,29 @@ def within_noise(losses: np.ndarray, best: np.ndarray) -> bool:
         return False
     d = losses[both].astype(float) - best[both].astype(float)
     return bool(d.mean() <= _t_quantile(n - 1) * d.std(ddof=1) / np.sqrt(n))
+
+
+def fell(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether losses fell, by 2 % in the median or by what the seeds tell from chance.
+
+    Args:
+      before: A loss of each seed, `[seeds]`.
+      after: A later one.
+
+    Returns:
+      True also where fewer than two seeds are finite both times: nothing is then known of chance.
+
+    Example:
+      >>> import numpy as np
+      >>> before = np.array([5.0, 5.0, 5.0])
+      >>> fell(before, before - [0.001, -0.001, 0.001]), fell(before, before - [0.01, 0.011, 0.012])
+      (False, True)
+    """
+    both = np.isfinite(before) & np.isfinite(after)
+    if both.sum() < 2:
+        return True
+    fall = float(np.median(before[both] - after[both]))
+    return fall > _TELLING * abs(float(np.median(before[both]))) or not within_noise(before, after)
 
 
 def _t_quantile(nu: int) -> float:

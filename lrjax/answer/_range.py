@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from lrjax.answer._paired import fell
 from lrjax.answer._suggestions import RULES, smoothed, trimmed
 
 _DECAY = 0.98  # of the average that published rules are applied to, as fastai does
@@ -58,8 +59,9 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     that comes down to zero, and plain descent, want more: a ramp does not show how a rate does in the end.
 
     There is no suggestion of curves that are too short, that are not finite at first or from early on, that
-    fall by no more than four standard errors, or whose lowest point is in the first tenth: they rise
-    from the lowest rate on.
+    fall by no more than four standard errors, that fall by less than 2 % and not for all seeds alike
+    (Student's t, paired, 95 %), or whose lowest point is in the first tenth: they rise from the lowest rate
+    on.
 
     Args:
       rates: The rates of the ramp, `[steps]`, increasing.
@@ -114,6 +116,11 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
             since = rates[int(np.argmax(curve - start > _TOLD * noise))]
             reason = f"{reason[:-1]}, and rises from {since:.2g} on: lower `minimum`, or take more steps."
         return answer(reason)
+    before, after = _of_seeds(losses[:, :finite], lowest)
+    if not fell(before, after):
+        return answer(
+            f"The loss fell by {start - curve[lowest]:.3g}, and not for all seeds alike: by chance."
+        )
     edge = None
     above = np.flatnonzero(curve[lowest:] > start)
     if len(above):
@@ -144,6 +151,13 @@ def range_course(losses: np.ndarray) -> np.ndarray:
     """
     finite = _while_most_run(np.asarray(losses, float))
     return _course(np.asarray(losses, float)[:, : max(1, finite)])[0]
+
+
+def _of_seeds(losses: np.ndarray, lowest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the loss of each seed begins, and what it is where the average of all is the lowest."""
+    before = np.array([_start(one[None]) for one in losses])
+    reach = max(1, losses.shape[1] // _NARROW)
+    return before, losses[:, max(0, lowest - reach) : lowest + reach + 1].mean(axis=1)
 
 
 def _of_one(rates: np.ndarray, losses: np.ndarray) -> float | None:

@@ -161,6 +161,18 @@ def test_the_course_is_an_average_over_seeds_and_neighbours():
     np.testing.assert_allclose(range_course(losses)[1:-1], np.arange(1.0, 9.0) + 1)
 
 
+@pytest.mark.parametrize(("gains", "answered"), [([3, -2, 4, -3, 1], False), ([3, 2, 4, 3, 2], True)])
+def test_a_small_fall_counts_if_all_seeds_agree(gains, answered):
+    """With labels that have nothing to do with the inputs each seed drifts its own way, without a jump."""
+    drift = 1e-3 * np.log1p(RATES / 1e-5)
+    losses = 2.3 - np.array(gains)[:, None] * drift + 5 * RATES
+    answer = judge_range(RATES, losses)
+    assert (answer.suggestion is not None) == answered
+    if not answered:
+        assert "by chance" in answer.reason
+    assert judge_range(RATES, losses[:1]).suggestion is not None  # one seed tells nothing of chance
+
+
 @pytest.mark.parametrize("losses", [np.ones(100), np.ones((5, 99))])
 def test_shapes_that_do_not_fit_are_refused(losses):
     with pytest.raises(ValueError, match=r"`judge_range\(losses=\.\.\.\)` must be \[seeds, steps\]"):
