@@ -57,9 +57,31 @@ def test_zero_gradients_at_first_do_no_harm(make: Any) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("make", ADAPTIVE, ids=lambda f: f.__name__)
 def test_the_estimate_grows_in_half_precision_once_it_can_be_felt(make: Any, dtype: str) -> None:
-    x, (state, _) = _train(make(estim_lr0=1e-2), 400, START.astype(dtype))
-    assert state.estim_lr.dtype == jnp.float32
+    x, state = _train(make(estim_lr0=1e-2), 400, START.astype(dtype))
+    assert state[0].estim_lr.dtype == jnp.float32
     assert _loss(x) < 0.05 * _loss(START)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("make", [lrjax.prodigy, lrjax.dog, lrjax.ldog], ids=lambda f: f.__name__)
+def test_half_precision_parameters_move_with_defaults(make: Any, dtype: str) -> None:
+    """Their first steps are a thousandth of the last digit of these, which are followed in float32."""
+    start = START.astype(dtype)
+    x, state = _train(make(), 1000, start)
+    assert x.dtype == start.dtype
+    assert _loss(x) < 1e-3 * _loss(START)
+    limits = jnp.finfo(dtype)
+    rounding = {"rtol": float(limits.eps), "atol": float(limits.tiny)}
+    np.testing.assert_allclose(state[-1].params, x.astype(jnp.float32), **rounding)
+
+
+def test_half_precision_parameters_that_are_set_by_hand_are_believed() -> None:
+    tx, params = lrjax.dog(), START.astype(jnp.bfloat16)
+    _, state = tx.update(params, tx.init(params), params)
+    elsewhere = params + 1
+    _, state = tx.update(params, state, elsewhere)
+    np.testing.assert_allclose(state[-1].params, elsewhere.astype(jnp.float32), rtol=1e-2)
+    assert float(state[1].max_dist) > 1
 
 
 @pytest.mark.parametrize("make", [lrjax.momo, lrjax.momo_adam], ids=lambda f: f.__name__)
