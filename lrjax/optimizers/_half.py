@@ -41,7 +41,7 @@ def followed_in_float32(tx: GradientTransformation) -> GradientTransformation:
 
     def init(params: Params) -> OptState:
         state = tx.init(params)
-        if not any(_tree.wide_dtype(p) != jnp.result_type(p) for p in jax.tree.leaves(params)):
+        if not _tree.any_half(params):
             return state
         # arrays of its own, so that a caller may donate both
         return (*state, HalfPrecisionState(jax.tree.map(lambda p: jnp.array(p, _tree.wide_dtype(p)), params)))
