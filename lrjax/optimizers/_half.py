@@ -58,7 +58,7 @@ def followed_in_float32(tx: GradientTransformation) -> GradientTransformation:
         exact = jax.tree.map(_unrounded, params, last.params)
         steps, new = tx.update(jax.tree.map(_tree.wide, updates), tuple(inner), exact, **extra)
         moved = _tree.cast_like(jax.tree.map(jnp.add, exact, steps), exact)
-        way = jax.tree.map(lambda m, p: m - _tree.wide(p), moved, params)
+        way = jax.tree.map(lambda m, p, u: m - _tree.wide(p) if _is_half(p) else u, moved, params, steps)
         return _tree.cast_like(way, updates), (*new, HalfPrecisionState(moved))
 
     return GradientTransformation(init, update)
@@ -66,6 +66,12 @@ def followed_in_float32(tx: GradientTransformation) -> GradientTransformation:
 
 def _unrounded(p: Any, wide: jax.Array) -> jax.Array:
     """Where the parameter would be, as far as what it is is the rounding of that."""
+    if not _is_half(p):
+        return p
     x, limits = _tree.wide(p), jnp.finfo(jnp.result_type(p))
     near = jnp.abs(x - wide) <= float(limits.eps) * jnp.abs(x) + float(limits.tiny)
-    return jnp.where(near, wide, x) if x.dtype != jnp.result_type(p) else x
+    return jnp.where(near, wide, x)
+
+
+def _is_half(p: Any) -> bool:
+    return _tree.wide_dtype(p) != jnp.result_type(p)

@@ -75,13 +75,23 @@ def test_half_precision_parameters_move_with_defaults(make: Any, dtype: str) -> 
     np.testing.assert_allclose(state[-1].params, x.astype(jnp.float32), **rounding)
 
 
+def test_float32_leaves_beside_half_precision_ones_lose_no_digit() -> None:
+    tx = lrjax.dog()
+    both = {"half": jnp.ones(2, jnp.bfloat16), "wide": 3 * START}
+    alone = {"half": jnp.ones(2), "wide": 3 * START}
+    ours, _ = tx.update(both, tx.init(both), both)
+    theirs, _ = tx.update(alone, tx.init(alone), alone)
+    np.testing.assert_allclose(ours["wide"], theirs["wide"], rtol=1e-6)
+
+
 def test_half_precision_parameters_that_are_set_by_hand_are_believed() -> None:
     tx, params = lrjax.dog(), START.astype(jnp.bfloat16)
     _, state = tx.update(params, tx.init(params), params)
     elsewhere = params + 1
-    _, state = tx.update(params, state, elsewhere)
-    np.testing.assert_allclose(state[-1].params, elsewhere.astype(jnp.float32), rtol=1e-2)
-    assert float(state[1].max_dist) > 1
+    updates, state = tx.update(params, state, elsewhere)
+    moved = lrjax.apply_updates(elsewhere, updates).astype(jnp.float32)
+    np.testing.assert_allclose(state[-1].params, moved, rtol=1e-2)
+    np.testing.assert_allclose(state[1].max_dist, 3**0.5, rtol=1e-2)
 
 
 @pytest.mark.parametrize("make", [lrjax.momo, lrjax.momo_adam], ids=lambda f: f.__name__)
