@@ -16,6 +16,12 @@ from lrjax import (
     tasks,
     tree,
 )
+
+# Names for the kinds of values, as annotations in training scripts have them.
+from lrjax._types import OptState as OptState
+from lrjax._types import Params as Params
+from lrjax._types import ScalarOrSchedule as ScalarOrSchedule
+from lrjax._types import Updates as Updates
 from lrjax.data import (
     Batches,
     Data,
@@ -51,6 +57,7 @@ from lrjax.optimizers import (
     GaLoreState,
     GrokfastMAState,
     GrokfastState,
+    HalfPrecisionState,
     HutchinsonState,
     LookaheadParams,
     LookaheadState,
@@ -424,6 +431,7 @@ __all__ = [
     "GreedyState",
     "GrokfastMAState",
     "GrokfastState",
+    "HalfPrecisionState",
     "HeldOutState",
     "HutchinsonState",
     "HypergradientState",

@@ -21,7 +21,14 @@ _LAST_COUNT = np.iinfo(np.int32).max
 
 @jax.tree_util.register_static
 class ParamsPlaceholder:
-    """Stands for a whole tree of parameters, to see where a state keeps trees like it."""
+    """Stands for a whole tree of parameters, to see where a state keeps trees like it.
+
+    Attributes:
+      is_half: Whether some of them are half-precision.
+    """
+
+    def __init__(self, is_half: bool = False) -> None:
+        self.is_half = is_half
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ParamsPlaceholder)
@@ -39,6 +46,13 @@ def wide(x: Any) -> jax.Array:
 def wide_dtype(x: Any) -> Any:
     """The dtype a leaf is computed in."""
     return jnp.float32 if _is_half(jnp.result_type(x)) else jnp.result_type(x)
+
+
+def any_half(params: Any) -> bool:
+    """Whether a leaf is half-precision."""
+    if isinstance(params, ParamsPlaceholder):
+        return params.is_half
+    return any(wide_dtype(p) != jnp.result_type(p) for p in jax.tree.leaves(params))
 
 
 def wide_real(x: Any) -> Any:

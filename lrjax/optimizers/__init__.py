@@ -145,6 +145,9 @@ from lrjax.optimizers._grokfast import (
     grokfast,
     grokfast_ma,
 )
+from lrjax.optimizers._half import (
+    HalfPrecisionState,
+)
 from lrjax.optimizers._lamb import (
     lamb,
 )
@@ -314,6 +317,7 @@ __all__ = [
     "GaLoreState",
     "GrokfastMAState",
     "GrokfastState",
+    "HalfPrecisionState",
     "HutchinsonState",
     "LookaheadParams",
     "LookaheadState",

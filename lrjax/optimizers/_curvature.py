@@ -203,6 +203,11 @@ def vsgd(
       A `GradientTransformation` for real parameters, whose `update` needs `value_fn=` and `params`, or
       `hessian_diag=`.
 
+    Note:
+      Where the diagonal of the Hessian is close to 0, as it is for some parameters of most networks, rates
+      are large. The paper takes that of Gauss and Newton, which is positive: hand it over as
+      `hessian_diag=`, or take a smaller $\eta$.
+
     Raises:
       TypeError: If an argument is of the wrong kind; from `update`, if neither signal is there.
       ValueError: If a number is out of its range; from `update`, if `params` is missing.

@@ -68,7 +68,8 @@ def dadapt_sgd(
 
     Note:
       The factor 2 is that of the paper's experiments and of the authors' code; its theory has 1.
-      Gradients of 0 before the first other one leave everything where it is.
+      Gradients of 0 before the first other one leave everything where it is. The rate that is found never
+      falls again: full batches of a small network diverged without momentum, and trained with 0.9.
 
     Raises:
       TypeError: If an argument is of the wrong kind.

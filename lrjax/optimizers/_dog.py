@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lrjax import _check, _tree
 from lrjax._types import MaskTree, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
+from lrjax.optimizers._half import followed_in_float32
 from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, chain, identity, require_params
 from lrjax.transforms import add_decayed_weights
@@ -128,14 +129,17 @@ def dog(
     Args:
       learning_rate: $\eta$, a factor on the step size found: a number, a tracer, a `Schedule` or a
         callable of the step.
-      init_step: How the first step is chosen; see `scale_by_dog`. For bfloat16 parameters it must be
-        long enough to move them: ("heuristic", 1e-2).
+      init_step: How the first step is chosen; see `scale_by_dog`.
       eps: $\epsilon$ >= 0.
       weight_decay: $\lambda$ >= 0, added to the gradient as $\lambda \theta$, or None.
       mask: A tree of bools, True where parameters decay, or a callable that makes one. Static.
 
     Returns:
       A `GradientTransformation` whose `update` needs `params`.
+
+    Note:
+      Half-precision parameters, which the first steps are too short for, are followed in float32 (a
+      `HalfPrecisionState` behind the others); the ingredient alone does not move them.
 
     Raises:
       TypeError: If an argument is of the wrong kind.
@@ -152,10 +156,12 @@ def dog(
       >>> tx.update(params, tx.init(params), params)[0]
       Array([-1.5, -2. ], dtype=float32)
     """
-    return chain(
-        _decay("dog", weight_decay, mask),
-        _scale_by_dog("dog", init_step, eps),
-        scale_by_learning_rate(as_schedule("dog", "learning_rate", learning_rate)),
+    return followed_in_float32(
+        chain(
+            _decay("dog", weight_decay, mask),
+            _scale_by_dog("dog", init_step, eps),
+            scale_by_learning_rate(as_schedule("dog", "learning_rate", learning_rate)),
+        )
     )
 
 
@@ -302,6 +308,10 @@ def ldog(
     Returns:
       A `GradientTransformation` whose `update` needs `params`.
 
+    Note:
+      Half-precision parameters, which the first steps are too short for, are followed in float32 (a
+      `HalfPrecisionState` behind the others); the ingredient alone does not move them.
+
     Raises:
       TypeError: If an argument is of the wrong kind.
       ValueError: If a number is out of its range; from `update`, if `params` is missing.
@@ -317,10 +327,12 @@ def ldog(
       >>> round(float(tx.update(params, tx.init(params), params)[0]), 4)
       -2.0
     """
-    return chain(
-        _decay("ldog", weight_decay, mask),
-        _scale_by_distance_over_gradients("ldog", reps_rel, eps, None, 1.0),
-        scale_by_learning_rate(as_schedule("ldog", "learning_rate", learning_rate)),
+    return followed_in_float32(
+        chain(
+            _decay("ldog", weight_decay, mask),
+            _scale_by_distance_over_gradients("ldog", reps_rel, eps, None, 1.0),
+            scale_by_learning_rate(as_schedule("ldog", "learning_rate", learning_rate)),
+        )
     )
 
 

@@ -115,7 +115,6 @@ def mechanize(
 
     def init(params: Params) -> MechanicState:
         zeros = jnp.zeros(n, jnp.float32)
-        halves = [p for p in jax.tree.leaves(params) if _tree.wide_dtype(p) != jnp.result_type(p)]
         return MechanicState(
             base_optimizer_state=base.init(params),
             count=jnp.zeros((), jnp.int32),
@@ -124,7 +123,7 @@ def mechanize(
             v=zeros,
             s=jnp.full(n, s_init, jnp.float32),
             x0=params,
-            delta=_tree.zeros_like(params, _tree.wide_dtype) if halves else None,
+            delta=_tree.zeros_like(params, _tree.wide_dtype) if _tree.any_half(params) else None,
         )
 
     def update(

@@ -210,6 +210,10 @@ def muon(
             raise _check.fail("muon", "ns_coeffs", expected, repr(ns_coeffs))
         ns_coeffs = _PRESETS[ns_coeffs]
     _check.number("muon", "weight_decay", weight_decay, low=0)
+    _check.number("muon", "adam_b1", adam_b1, low=0, high=1, open_high=True)
+    _check.number("muon", "adam_b2", adam_b2, low=0, high=1, open_high=True)
+    _check.number("muon", "adam_eps_root", adam_eps_root, low=0)
+    _check.number("muon", "adam_weight_decay", adam_weight_decay, low=0)
     if consistent_rms is not None:
         _check.number("muon", "consistent_rms", consistent_rms, low=0)
     rate = as_schedule("muon", "learning_rate", learning_rate)

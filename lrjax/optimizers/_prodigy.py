@@ -11,6 +11,7 @@ from lrjax import _check, _tree
 from lrjax._types import Pair, Params, ScalarLike, ScalarOrSchedule, Updates
 from lrjax.learning_rate import scale_by_learning_rate
 from lrjax.optimizers._distance import adam_correction, larger_estimate
+from lrjax.optimizers._half import followed_in_float32
 from lrjax.optimizers._rate import next_rate
 from lrjax.schedules import as_schedule, schedulable
 from lrjax.transform import GradientTransformation, require_params
@@ -73,8 +74,7 @@ def prodigy(
       betas: $(\beta_1, \beta_2)$ in [0, 1).
       beta3: $\beta_3$ in [0, 1); None for $\sqrt{\beta_2}$.
       eps: $\epsilon$ >= 0.
-      estim_lr0: $d_0$ > 0. It must be below the distance to the solution, and such that a step of
-        it moves the parameters: for bfloat16 parameters, 1e-3 times their size.
+      estim_lr0: $d_0$ > 0. It must be below the distance to the solution.
       estim_lr_coef: $c$ > 0, the factor to try first where the estimate is too large or small.
       weight_decay: $\lambda$ >= 0, decoupled.
       safeguard_warmup: Whether to leave $\gamma_t$ out of $s$, so that a warmup does not inflate
@@ -88,7 +88,8 @@ def prodigy(
 
     Note:
       While no gradient has entered $s$, at a first rate of 0 or after zero gradients, the estimate
-      stays as it is. (optax's becomes NaN there and remains it.)
+      stays as it is. (optax's becomes NaN there and remains it.) Half-precision parameters, which the first
+      steps are too short for, are followed in float32 (a `HalfPrecisionState` behind the others).
 
     Raises:
       TypeError: If an argument is of the wrong kind.
@@ -173,4 +174,4 @@ def prodigy(
         )
         return steps, (new, rate_state)
 
-    return GradientTransformation(init, update)
+    return followed_in_float32(GradientTransformation(init, update))

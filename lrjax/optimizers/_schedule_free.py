@@ -359,7 +359,6 @@ def _schedule_free(
         def copy(p: Any, dtype: Any) -> jax.Array:
             return jnp.array(p, dtype)  # arrays of its own, so that a caller may donate both
 
-        halves = [p for p in jax.tree.leaves(params) if _tree.wide_dtype(p) != jnp.result_type(p)]
         return ScheduleFreeState(
             b1=jnp.asarray(b1, jnp.float32),
             weight_sum=jnp.zeros((), jnp.float32),
@@ -367,7 +366,11 @@ def _schedule_free(
             max_lr=jnp.zeros((), jnp.float32),
             base_optimizer_state=base.init(params),
             z=jax.tree.map(lambda p: copy(p, state_dtype or _tree.wide_dtype(p)), params),
-            x=jax.tree.map(lambda p: copy(p, _tree.wide_dtype(p)), params) if halves else None,
+            x=(
+                jax.tree.map(lambda p: copy(p, _tree.wide_dtype(p)), params)
+                if _tree.any_half(params)
+                else None
+            ),
         )
 
     def update(

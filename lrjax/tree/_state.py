@@ -181,9 +181,15 @@ def map_params(
             return jax.tree.map(f, value, *rest, is_leaf=is_leaf)
         return value if transform_non_params is None else transform_non_params(value)
 
-    return jax.tree.map(
-        at, init(ParamsPlaceholder()), state, is_leaf=lambda x: isinstance(x, ParamsPlaceholder)
-    )
+    def over(function: Callable[..., Any], marked: Any) -> Any:
+        return jax.tree.map(function, marked, state, is_leaf=lambda x: isinstance(x, ParamsPlaceholder))
+
+    marked = init(ParamsPlaceholder())
+    try:
+        over(lambda *_: None, marked)
+    except ValueError:  # some keep more for half-precision parameters
+        marked = init(ParamsPlaceholder(is_half=True))
+    return over(at, marked)
 
 
 def _children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:

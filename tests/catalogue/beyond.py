@@ -114,6 +114,7 @@ ROWS: tuple[Row, ...] = (
         "ldog",
         numbers={"learning_rate": (1.0, 0.5), "reps_rel": (1e-2, 1e-1), "eps": (1e-8, 0.25), **DECAY},
         required=("reps_rel", "weight_decay"),
+        must_follow=True,
         quadratic={"reps_rel": 1e-3},
     ),
     beyond_row(

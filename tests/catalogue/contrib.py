@@ -328,6 +328,8 @@ ROWS: tuple[Row, ...] = (
         numbers=PRODIGY,
         required=("b1", "b2", "estim_lr0"),
         **estimate_rows,
+        more_fields=("params",),
+        must_follow=True,
         quadratic={"estim_lr0": 1e-3},
     ),
     paired_row(
@@ -338,6 +340,8 @@ ROWS: tuple[Row, ...] = (
         numbers={**PRODIGY, "estim_lr_coef": (16.0, 1.0), "beta3": (0.99, 0.5)},
         required=("b1", "b2", "beta3", "estim_lr0", "estim_lr_coef"),
         **growing_rows,
+        more_fields=("params",),
+        must_follow=True,
         quadratic={"estim_lr0": 1e-3},
     ),
     paired_row(
@@ -348,6 +352,8 @@ ROWS: tuple[Row, ...] = (
         required=("b1", "b2", "estim_lr0"),
         optax=None,
         **growing_rows,
+        more_fields=("params",),
+        must_follow=True,
         quadratic={"estim_lr0": 1e-3},
     ),
     paired_row(
@@ -379,6 +385,8 @@ ROWS: tuple[Row, ...] = (
         descends=True,
         **distance_rows,
         **dog_wide,
+        more_fields=("params",),
+        must_follow=True,
         quadratic={"init_value": 1e-3},
     ),
     dog_row(
@@ -389,6 +397,8 @@ ROWS: tuple[Row, ...] = (
         descends=True,
         **distance_rows,
         **dog_wide,
+        more_fields=("params",),
+        must_follow=True,
         quadratic={"init_value": 0.1},
     ),
     row("scale_by_dowg", numbers=DOWG, optax=None, **distance_rows, **dowg_wide),

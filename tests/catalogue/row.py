@@ -43,7 +43,8 @@ class Row:
       rates: How many owners in the state a number `learning_rate` has; 0 if it is no rate.
       rate_beside: Whether the rate's owner stands beside a state that optax has alone.
       more_fields: State fields that optax does not have.
-      must_follow: Whether updates make sense only to parameters that have followed those before.
+      must_follow: Whether updates make sense only to parameters that have followed those before; in half
+        precision at least.
       finite_on_a_line: Whether steps stay finite where the gradient never changes: the distance to a
         minimum at infinity does not.
       rests_at_rate_zero: Whether rate 0 is the identity.

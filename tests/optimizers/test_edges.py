@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrjax
-from tests.catalogue import Row, rows
+from tests.catalogue import CATALOGUE, Row, rows
 from tests.running import take_steps
 
 # Their functions, or their axes, are the row's own: what they make of such leaves is its affair.
@@ -38,6 +40,23 @@ def test_leaves_of_any_shape_pass(row: Row) -> None:
         updates, state, new_state = jax.eval_shape(both, tree)
         assert jax.tree.map(jnp.shape, updates) == jax.tree.map(jnp.shape, tree), name
         assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state), name
+
+
+# Their rows hand the number to another function, which names it.
+HANDED_ON = {"measure_with_ema", "schedule_free"}
+FUNCTIONS = {row.public for row in CATALOGUE if inspect.isfunction(getattr(lrjax, row.public))}
+INFINITE = {"increase_factor", "curv_rtol"}  # to begin every search anew; to ask for no flatness
+
+
+@pytest.mark.parametrize("public", sorted(FUNCTIONS - HANDED_ON))
+def test_bad_numbers_are_named_as_the_call_has_them(public: str) -> None:
+    arguments = inspect.signature(getattr(lrjax, public)).parameters
+    for row in CATALOGUE:
+        for name in set(row.numbers) & set(arguments) if row.public == public else ():
+            infinite = () if name in INFINITE else (math.inf,)
+            for bad in (math.nan, *infinite, "1", [1.0], np.ones(2), True, 1j):
+                with pytest.raises((TypeError, ValueError), match=rf"`{public}\({name}=\.\.\.\)` must"):
+                    row.tx(**{name: bad})
 
 
 @pytest.mark.parametrize("numbers", [(0, 5), (-3, 1)])

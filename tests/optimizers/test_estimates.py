@@ -57,9 +57,41 @@ def test_zero_gradients_at_first_do_no_harm(make: Any) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("make", ADAPTIVE, ids=lambda f: f.__name__)
 def test_the_estimate_grows_in_half_precision_once_it_can_be_felt(make: Any, dtype: str) -> None:
-    x, (state, _) = _train(make(estim_lr0=1e-2), 400, START.astype(dtype))
-    assert state.estim_lr.dtype == jnp.float32
+    x, state = _train(make(estim_lr0=1e-2), 400, START.astype(dtype))
+    assert state[0].estim_lr.dtype == jnp.float32
     assert _loss(x) < 0.05 * _loss(START)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("make", [lrjax.prodigy, lrjax.dog, lrjax.ldog], ids=lambda f: f.__name__)
+def test_half_precision_parameters_move_with_defaults(make: Any, dtype: str) -> None:
+    """Their first steps are a thousandth of the last digit of these, which are followed in float32."""
+    start = START.astype(dtype)
+    x, state = _train(make(), 1000, start)
+    assert x.dtype == start.dtype
+    assert _loss(x) < 1e-3 * _loss(START)
+    limits = jnp.finfo(dtype)
+    rounding = {"rtol": float(limits.eps), "atol": float(limits.tiny)}
+    np.testing.assert_allclose(state[-1].params, x.astype(jnp.float32), **rounding)
+
+
+def test_float32_leaves_beside_half_precision_ones_lose_no_digit() -> None:
+    tx = lrjax.dog()
+    both = {"half": jnp.ones(2, jnp.bfloat16), "wide": 3 * START}
+    alone = {"half": jnp.ones(2), "wide": 3 * START}
+    ours, _ = tx.update(both, tx.init(both), both)
+    theirs, _ = tx.update(alone, tx.init(alone), alone)
+    np.testing.assert_allclose(ours["wide"], theirs["wide"], rtol=1e-6)
+
+
+def test_half_precision_parameters_that_are_set_by_hand_are_believed() -> None:
+    tx, params = lrjax.dog(), START.astype(jnp.bfloat16)
+    _, state = tx.update(params, tx.init(params), params)
+    elsewhere = params + 1
+    updates, state = tx.update(params, state, elsewhere)
+    moved = lrjax.apply_updates(elsewhere, updates).astype(jnp.float32)
+    np.testing.assert_allclose(state[-1].params, moved, rtol=1e-2)
+    np.testing.assert_allclose(state[1].max_dist, 3**0.5, rtol=1e-2)
 
 
 @pytest.mark.parametrize("make", [lrjax.momo, lrjax.momo_adam], ids=lambda f: f.__name__)

@@ -101,7 +101,9 @@ def _with_rate_open(ours: Any, theirs: Any) -> Any:
 
 def _without(fields: tuple[str, ...], shape: Any) -> Any:
     """A shape without some fields of its outermost class."""
-    return (shape[0], [field for field in shape[1] if field[0] not in fields]) if fields else shape
+    if not fields or isinstance(shape, list):
+        return shape
+    return shape[0], [field for field in shape[1] if field[0] not in fields]
 
 
 @pytest.mark.parametrize("row", WITH_OPTAX)

@@ -92,8 +92,10 @@ BFLOAT16_OF = {
 }
 # optax branches on numbers of these, which cannot be tracers there.
 NO_TRACERS = {"reduce_on_plateau", "scale_by_sm3"}
+# In half precision these owe what parameters did not follow: tests/optimizers/test_estimates.py.
+OWE = {row.public for row in CATALOGUE if "params" in row.more_fields}
 # Schedule-Free's own average says where it is: the parameters must be those that it made.
-FOLLOW = {row.public for row in CATALOGUE if row.must_follow}
+FOLLOW = {row.public for row in CATALOGUE if row.must_follow} - OWE
 
 NAMES = sorted({row.public for row in CATALOGUE} & set(THEIR) - WRAPPERS - OWN_TESTS)
 
@@ -212,7 +214,7 @@ def test_float32_updates_with_defaults_are_optaxs(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Specifying a key", "ignore:.*optimistic_adam")
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {*DEPARTS, *FOLLOW}])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {*DEPARTS, *FOLLOW, *OWE}])
 def test_bfloat16_updates_with_defaults_are_optaxs_in_float32_rounded(name: str) -> None:
     """optax's own in bfloat16 are further from these, by up to a tenth: docs/optimizers.md, "Precision"."""
     half = _course("bfloat16", STEPS)

@@ -165,7 +165,26 @@ def reduced_on_a_plateau(optax: Any) -> Any:
     return params
 
 
+def annotated_with_optaxs_kinds_of_values(optax: Any) -> Any:
+    Carry = tuple[optax.Params, optax.OptState]
+    rates: dict[str, optax.ScalarOrSchedule] = {"learning_rate": optax.exponential_decay(0.2, 10, 0.9)}
+    kinds = {"updates": optax.Updates, "rate": optax.ScalarOrSchedule, "schedule": optax.Schedule}
+    tx = optax.chain(optax.sgd(**rates, momentum=0.5), optax.clip(1.0))
+    assert isinstance(tx, optax.GradientTransformation)
+
+    def step(carry: Any, _: None) -> Any:
+        params, state = carry
+        updates, state = tx.update(jax.grad(_loss)(params), state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    step.__annotations__ = {"carry": Carry, **kinds}
+    params = _init()
+    (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), length=STEPS)
+    return params
+
+
 SCRIPTS = (
+    annotated_with_optaxs_kinds_of_values,
     warmup_cosine_with_clipping_and_accumulation,
     masked_weight_decay,
     injected_hyperparams,

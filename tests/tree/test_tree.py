@@ -208,3 +208,30 @@ def test_moments_of_magnitudes_are_real_and_never_negative() -> None:
         ours = lrjax.tree.update_moment_per_elem_norm(u.real, m, 0.5, order)
         np.testing.assert_allclose(ours, [0.5 * 3.0**order, 0.5 * 2.0**order], rtol=1e-6)
     assert optax.tree.update_moment_per_elem_norm(u.real, m, 0.5, 3)[1] < 0
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [lrjax.prodigy(), lrjax.dog(), lrjax.schedule_free_sgd(), lrjax.mechanize(lrjax.sgd(1.0))],
+    ids=["prodigy", "dog", "schedule_free", "mechanize"],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parameters_are_found_in_states_that_keep_more_for_half_precision(tx: Any, dtype: str) -> None:
+    params = {"w": jnp.ones((2, 3), dtype), "b": jnp.ones(3, dtype)}
+    shapes = {"w": (2, 3), "b": (3,)}
+    found = lrjax.tree.map_params(
+        tx,
+        lambda leaf, shape: leaf.shape == shape.value,
+        tx.init(params),
+        jax.tree.map(_Held, shapes, is_leaf=lambda x: isinstance(x, tuple)),
+        transform_non_params=lambda leaf: None,
+    )
+    assert all(jax.tree.leaves(found))
+    assert len(jax.tree.leaves(found)) >= 2 + 2 * (dtype == "bfloat16")
+
+
+class _Held:
+    """A value that is a leaf."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
