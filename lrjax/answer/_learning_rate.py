@@ -264,7 +264,8 @@ def _no_answer(
         verdict = "The sweep was stopped before anything was measured."
         warnings = [verdict]
     elif verdict := hopeless(data):
-        warnings = [*_warnings.interruption(data), *_warnings.of_search(data), verdict]
+        warnings = [*_warnings.interruption(data), *_warnings.of_search(data)]
+        warnings += _warnings.of_no_difference(data, verdict)
     else:
         verdict = "Every point failed."
         detail = "at least half of the seeds went non-finite or ended worse than they began, at every point"
