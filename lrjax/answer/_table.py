@@ -155,7 +155,7 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
         text = f"the best rate lies between {low:.3g} and {high:.3g} (90 %)"
         if alike > 1:
             text += (
-                f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the chosen one"
+                f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the best one"
             )
         lines.append(text)
     if answer.parabola is not None:
