@@ -19,6 +19,7 @@ from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
+from lrjax.answer._suggestions import minimum, slide, smoothed, steep, trimmed, valley
 from lrjax.answer._table import failures, mark, summary
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "losses_at_the_end",
     "mark",
     "medians",
+    "minimum",
     "parabola",
     "point_regime",
     "range_course",
@@ -49,7 +51,12 @@ __all__ = [
     "regimes",
     "regimes_text",
     "rungs",
+    "slide",
+    "smoothed",
+    "steep",
     "steps_text",
     "summary",
+    "trimmed",
+    "valley",
     "within_noise",
 ]

@@ -10,7 +10,7 @@ from lrjax._values import identity
 from lrjax.answer._measured import dropped_at, final_losses
 from lrjax.results import SweepData
 
-_EQUAL = 1e-6  # of the largest loss: what plans may round otherwise
+_EQUAL = 2.5e-7  # of the larger loss, two units in the last place of float32: plans may round otherwise
 
 
 def hopeless(data: SweepData) -> str:

@@ -269,7 +269,8 @@ def _no_answer(
         verdict = "The sweep was stopped before anything was measured."
         warnings = [verdict]
     elif verdict := hopeless(data):
-        warnings = [*_warnings.interruption(data), *_warnings.of_search(data), verdict]
+        warnings = [*_warnings.interruption(data), *_warnings.of_search(data)]
+        warnings += _warnings.of_no_difference(data, verdict)
     elif trained:
         verdict = "No point lowered the loss by more than chance would."
         detail = "the seeds do not tell the best point's loss from what it was before training"

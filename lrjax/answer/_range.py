@@ -110,7 +110,7 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     if falls and lowest < len(rates) // _START:
         return answer("The loss rises from the lowest rates on: lower `minimum`.")
     if not falls:
-        fall = f"{start - curve[lowest]:.3g}, less than four times its standard error, {noise:.3g}"
+        fall = f"{start - curve[lowest]:.3g}, no more than four times its standard error, {noise:.3g}"
         reason = f"The loss did not fall by more than its noise explains: it fell by {fall}."
         if rises:
             since = rates[int(np.argmax(curve - start > _TOLD * noise))]

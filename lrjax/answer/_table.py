@@ -154,9 +154,7 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
         alike, scored = len(answer.indistinguishable), int(np.isfinite(answer.scores).sum())
         text = f"the best rate lies between {low:.3g} and {high:.3g} (90 %)"
         if alike > 1:
-            text += (
-                f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the chosen one"
-            )
+            text += f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the best one"
         lines.append(text)
     if answer.parabola is not None:
         lowest, fit = answer.parabola.vertex, answer.parabola.r_squared

@@ -108,16 +108,30 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
             "Even at the best rate the training loss did not fall by more than its noise: train longer, or "
             "with larger batches, before you trust the answer."
         )
-    coarse = [dtype for dtype in data.settings.get("dtypes", ()) if dtype in _COARSE]
-    if coarse and rates is not None:
+    if rates is not None and (lost := _rounded_away(data)):
         flat = (regimes == "flat").all(axis=1) & (rates < rates[best])
         if flat.any():
-            warnings.append(
-                f"Rates up to {rates[flat].max():.3g} did not move the loss, and part of the state is "
-                f"{coarse[0]}, in which updates that are small beside the weights are rounded away: keep "
-                "the parameters in float32."
-            )
+            warnings.append(f"Rates up to {rates[flat].max():.3g} did not move the loss, and {lost}")
     return warnings
+
+
+def of_no_difference(data: SweepData, verdict: str) -> list[str]:
+    """That no rate can be told from another, and that numbers may be too coarse for it."""
+    lost = _rounded_away(data)
+    return (
+        [verdict, f"{lost[0].upper()}{lost[1:]}"] if lost and "same at every rate" in verdict else [verdict]
+    )
+
+
+def _rounded_away(data: SweepData) -> str:
+    """What is lost in the dtypes of the state, half a sentence; "" if nothing is."""
+    coarse = [dtype for dtype in data.settings.get("dtypes", ()) if dtype in _COARSE]
+    if not coarse:
+        return ""
+    return (
+        f"part of the state is {coarse[0]}, in which updates that are small beside the weights are rounded "
+        "away: keep the parameters in float32."
+    )
 
 
 def of_judging(judged_by: str) -> list[str]:

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(json="--json" in typed)
     try:
         options = parser().parse_args(typed)
+        options.typed = typed
         console.set_level(getattr(options, "quiet", False), getattr(options, "verbose", False))
     except BadInput as error:
         return console.fail(_one_line(error), BAD_INPUT)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def run_sweep(
 
     usual = f"runs/{options.command}-{short(options.task)}"
     sweep, directory = _stored(in_directory, options.directory, usual)
+    command = shlex.join(["lrjax", *options.typed])
+    sweep.settings.update(task=options.task, optimizer=optimizer, command=command)
+    sweep.save(directory)
     files = ["sweep.npz", "sweep.json", *draw(sweep, directory / "sweep.png", console)]
     _details(sweep, console)
     console.tell(f"wrote {', '.join(files)} in {directory}\n")

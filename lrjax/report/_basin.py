@@ -22,7 +22,8 @@ def basin(view: View) -> Figure:
     """Every point's final losses along the axis, with the answer drawn in."""
     trained = np.where(view.answer.failed, np.nan, view.final)
     steps = steps_text(view.data, view.answer.index)
-    scale = loss_scale(trained, median(view.initial), f"{view.judged_by} after {steps}")
+    below = 1 if view.answer.interval is None else 3  # which stands there
+    scale = loss_scale(trained, median(view.initial), f"{view.judged_by} after {steps}", below)
     controls = [Control("kind", "seed", "each seed")] if view.seeds > 1 else []
     controls += [Control("log", "", "log loss axis")] if scale["log"] is not None else []
     data = [*_answer(view), *_lines(view, trained), *_failures(view), *_chosen(view)]

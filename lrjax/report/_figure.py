@@ -92,10 +92,11 @@ def line_axis(title: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
-def loss_scale(shown: np.ndarray, start: float, title: str) -> dict[str, Any]:
+def loss_scale(shown: np.ndarray, start: float, title: str, below: float = 1) -> dict[str, Any]:
     """The ranges of a loss axis; the top stays near the loss that training began with.
 
-    `log` is None where a loss is not positive, both are where there is none.
+    There are `below` margins under the lowest loss. `log` is None where a loss is not positive, both are
+    where there is none.
     """
     values = shown[np.isfinite(shown)]
     if not len(values):
@@ -103,14 +104,14 @@ def loss_scale(shown: np.ndarray, start: float, title: str) -> dict[str, Any]:
     low, high = float(values.min()), float(values.max())
     high = max(high, start) if np.isfinite(start) else high
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    log = log_range(low, high, above=2) if low > 0 else None
-    return {"title": title, "log": log, "linear": _text.numbers([low - margin, high + 2 * margin], 6)}
+    log = log_range(low, high, above=2, below=below) if low > 0 else None
+    return {"title": title, "log": log, "linear": _text.numbers([low - below * margin, high + 2 * margin], 6)}
 
 
-def log_range(low: float, high: float, above: float = 1) -> list[float]:
-    """The range of a logarithmic axis, with `above` times the margin of its lower end at its upper one."""
+def log_range(low: float, high: float, above: float = 1, below: float = 1) -> list[float]:
+    """The range of a logarithmic axis, with so many margins at its ends."""
     margin = 0.05 * np.log10(high / low) or 0.1
-    return _text.numbers([np.log10(low) - margin, np.log10(high) + above * margin], 6)
+    return _text.numbers([np.log10(low) - below * margin, np.log10(high) + above * margin], 6)
 
 
 def loss_axis(scale: dict[str, Any]) -> dict[str, Any]:

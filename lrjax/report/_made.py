@@ -17,12 +17,14 @@ _ELSEWHERE = (
     "absent",
     "schedules",
     "search",
+    "command",
 )  # settings that stand elsewhere, or are long
 
 
 def made(view: View, command: str | None, plotly: str) -> str:
     """The page's last section, as HTML."""
     parts = []
+    command = view.data.settings.get("command") if command is None else command
     if command is not None:
         parts.append(f"<h3>Command</h3><pre>{_text.escape(command)}</pre>")
     search = view.data.settings.get("search")

@@ -22,7 +22,8 @@ def report_html(
       data: A sweep's measurements.
       answer: What they mean.
       title: The page's heading; None for "Learning-rate sweep".
-      command: How the sweep was started, to be shown at the end; None to leave that out.
+      command: How the sweep was started, to be shown at the end; None for what `settings["command"]`, which
+        the command line writes, says.
 
     Returns:
       The file's text, about 5 MB: it holds the charting library.

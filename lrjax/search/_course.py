@@ -223,7 +223,8 @@ class Course:
         seconds, passed = self.limits.seconds, time.perf_counter() - began
         if seconds is not None and passed > seconds:
             expected = f"a time in which training can begin, which took {passed:.2g} s"
-            raise _check.fail(self.call, "budget", expected, f"{seconds:g} s")
+            known = "".join(f" ({line})" for line in self.lines)
+            raise _check.fail(self.call, "budget", expected, f"{seconds:g} s{known}")
 
     def _rung(self) -> tuple[int, int]:
         """After how many steps the first rates are judged, and how many more those kept train."""

@@ -79,7 +79,8 @@ class Sweep(SweepData):
         Args:
           path: The file; its directory is made if it is not there, and what was there is replaced.
           title: The page's heading; None for "Learning-rate sweep".
-          command: How the sweep was started, to be shown at the end; None to leave that out.
+          command: How the sweep was started, to be shown at the end; None for what `settings["command"]`,
+            which the command line writes, says.
 
         Returns:
           The file's path.

@@ -201,6 +201,13 @@ def test_a_loss_that_is_the_same_at_every_rate_has_no_best_one():
     assert expected in answer.warnings
 
 
+def test_coarse_numbers_are_named_where_no_rate_moved_the_loss():
+    data = measured({"learning_rate": RATES}, [[1]] * 4, settings={"dtypes": ["bfloat16"]})
+    same, coarse = grid_warnings(judge(data))
+    assert same.startswith("The loss is the same at every rate")
+    assert coarse.startswith("Part of the state is bfloat16, in which updates")
+
+
 def test_losses_that_end_alike_and_were_not_alike_before_have_a_best_rate():
     data = measured({"learning_rate": RATES}, [[1]] * 4)
     data.metrics["loss"][2, 0, 50] += 1

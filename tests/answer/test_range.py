@@ -131,7 +131,7 @@ def test_of_curves_of_noise_alone_hardly_one_is_taken_for_a_fall(seeds):
         for seed in range(100)
     ]
     assert sum(answer.suggestion is not None for answer in found) <= 5
-    assert any("less than four times its standard error" in answer.reason for answer in found)
+    assert any("no more than four times its standard error" in answer.reason for answer in found)
 
 
 def test_a_loss_that_falls_up_to_the_highest_rate_is_told():

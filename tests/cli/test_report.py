@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
@@ -41,6 +42,29 @@ def test_the_page_goes_where_it_is_asked_to(call, here, stored):
     assert call("report", "out", "--output", "pages/one.html")[0] == 0
     assert files(here / "pages") == ["one.html"]
     assert files(here / "out") == ["sweep.json", "sweep.npz"]
+
+
+def test_the_page_of_a_run_of_the_command_line_says_by_which_command_on_what(call, here):
+    typed = (
+        "sweep",
+        "mine.py:tiny",
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        "0.01, 0.1",
+        "--directory",
+        "a b",
+    )
+    for _ in range(2):  # the second reads back what is stored
+        assert call(*typed, "--progress=none")[0] == 0
+    settings = lrjax.load(here / "a b").settings
+    assert (settings["task"], settings["optimizer"]) == ("mine.py:tiny", "sgd")
+    assert call("report", "a b")[0] == 0
+    page = html.unescape((here / "a b" / "report.html").read_text())
+    quoted = "--learning-rate '0.01, 0.1' --directory 'a b' --progress=none"
+    command = f"lrjax sweep mine.py:tiny --optimizer sgd {quoted}"
+    assert f"<h3>Command</h3><pre>{command}</pre>" in page
+    assert "<dt>optimizer</dt><dd>sgd</dd>" in page
 
 
 def test_exports_are_those_of_the_sweep(call, here, stored):

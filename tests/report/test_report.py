@@ -329,6 +329,18 @@ def test_long_curves_are_thinned_to_two_hundred_records():
     assert "200 of 2,000 records" in written(sweep)
 
 
+@pytest.mark.parametrize("kind", ["log", "linear"])
+def test_no_loss_of_the_basin_lies_on_the_bar_of_the_interval(kind):
+    sweep = usual()
+    chart = Page(written(sweep)).charts["basin"]
+    (scale,) = chart["scales"].values()
+    (bar,) = [trace["y"][0] for trace in chart["data"] if "90 % interval" in trace.get("name", "")]
+    low, high = scale[kind]
+    scores = sweep.answer.scores[np.isfinite(sweep.answer.scores)]
+    lowest = np.log10(scores.min()) if kind == "log" else scores.min()
+    assert (lowest - low) / (high - low) > bar + 0.05
+
+
 def brightness(colour):
     return sum(float(part) for part in re.findall(r"[\d.]+", colour))
 

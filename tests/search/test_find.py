@@ -289,6 +289,17 @@ def test_a_time_in_which_nothing_can_begin_is_refused_before_training(steps):
     assert "\n" not in str(e.value)
 
 
+def test_a_time_that_the_range_test_took_up_is_refused_with_what_it_suggests():
+    def batch(step):
+        time.sleep(0.03)
+        return np.zeros(4, np.float32)
+
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    data = lrjax.from_function(batch, on_device=False)
+    with pytest.raises(ValueError, match=r"got 3 s \(range test, 100 steps x 1 seed: suggests 0\.1"):
+        find(trial, data, steps=64, seeds=1, budget=datetime.timedelta(seconds=3))
+
+
 def test_a_budget_of_enough_time_changes_nothing():
     timed = find(landscape(0.01), seeds=1, budget=datetime.timedelta(hours=1))
     assert timed.answer.learning_rate == find(landscape(0.01), seeds=1).answer.learning_rate
