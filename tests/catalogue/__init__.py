@@ -6,6 +6,7 @@ differs between transformations is data here; the tests ask no row for its name.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,10 +60,12 @@ def seldom(*values: Any) -> list[Any]:
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-def rows(**wanted: Any) -> list[Any]:
-    """The rows, as `pytest.param`s, whose fields satisfy the given predicates."""
+def rows(slow: Callable[[Row], bool] = lambda row: False, **wanted: Any) -> list[Any]:
+    """The rows, as `pytest.param`s, whose fields satisfy the predicates; for slow runs only if `slow`."""
 
     def fits(row: Row) -> bool:
         return all(want(getattr(row, name)) for name, want in wanted.items())
 
-    return [pytest.param(row, id=row.name) for row in CATALOGUE if fits(row)]
+    return [
+        pytest.param(row, id=row.name, marks=[pytest.mark.slow] * slow(row)) for row in CATALOGUE if fits(row)
+    ]

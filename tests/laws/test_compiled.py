@@ -34,15 +34,16 @@ def test_jit_is_eager_and_traces_once(row: Row) -> None:
     assert_close(compiled, _eager(row), row.compiled_rtol)
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", rows(slow=lambda row: bool(row.numbers)))
 def test_scan_is_the_python_loop(row: Row) -> None:
+    """Rows with numbers are scanned by the next law too."""
     tx = row.make(**_float32_exact(row.typical))
     updates, state = jax.jit(lambda params, grads: scan_steps(tx, params, grads))(params_tree(), gradients())
     trajectory, last_state = _eager(row)
     assert_close((updates, state), (stack(trajectory), last_state), row.compiled_rtol)
 
 
-@pytest.mark.parametrize("row", rows(numbers=bool))
+@pytest.mark.parametrize("row", rows(slow=lambda row: "[" in row.name, numbers=bool))
 def test_vmap_over_every_number_is_the_loop_over_its_values(row: Row) -> None:
     typical, others = _float32_exact(row.typical), _float32_exact(row.others)
     # The first member is typical; each of the others has one number changed.
