@@ -25,7 +25,7 @@ def _eager(row: Row) -> tuple[Any, Any]:
     return take_steps(row.make(**_float32_exact(row.typical)), params_tree(), gradients())
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", rows(slow=lambda row: "[" in row.name))
 def test_jit_is_eager_and_traces_once(row: Row) -> None:
     tx = row.make(**_float32_exact(row.typical))
     chex.clear_trace_counter()
