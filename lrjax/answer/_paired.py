@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-# Student's t at 95 %, one-sided, for 1 to 10 degrees of freedom.
-_T = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
-_NORMAL = 1.6449  # the same for infinitely many
+
+class _Quantiles(NamedTuple):
+    """Student's t, one-sided, for 1 to 10 degrees of freedom, and for infinitely many."""
+
+    few: tuple[float, ...]
+    normal: float
+
+
+_95 = _Quantiles((6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125), 1.6449)
+_99 = _Quantiles((31.8205, 6.9646, 4.5407, 3.7469, 3.3649, 3.1427, 2.9980, 2.8965, 2.8214, 2.7638), 2.3263)
 _TELLING = 0.02  # of a loss: a fall that nobody takes for chance
 
 
@@ -36,20 +45,16 @@ def within_noise(losses: np.ndarray, best: np.ndarray) -> bool:
       >>> within_noise(best + [0.1, -0.1, 0.2], best), within_noise(best + [0.1, 0.1, 0.12], best)
       (True, False)
     """
-    both = np.isfinite(losses) & np.isfinite(best)
-    n = int(both.sum())
-    if n < 2:
-        return False
-    d = losses[both].astype(float) - best[both].astype(float)
-    return bool(d.mean() <= _t_quantile(n - 1) * d.std(ddof=1) / np.sqrt(n))
+    return _alike(losses, best, _95)
 
 
-def fell(before: np.ndarray, after: np.ndarray) -> bool:
+def fell(before: np.ndarray, after: np.ndarray, surely: bool = False) -> bool:
     """Whether losses fell, by 2 % in the median or by what the seeds tell from chance.
 
     Args:
       before: A loss of each seed, `[seeds]`.
       after: A later one.
+      surely: Whether chance may pass for a fall once in a hundred times, not in twenty.
 
     Returns:
       True also where fewer than two seeds are finite both times: nothing is then known of chance.
@@ -64,12 +69,22 @@ def fell(before: np.ndarray, after: np.ndarray) -> bool:
     if both.sum() < 2:
         return True
     fall = float(np.median(before[both] - after[both]))
-    return fall > _TELLING * abs(float(np.median(before[both]))) or not within_noise(before, after)
+    relative = fall > _TELLING * abs(float(np.median(before[both])))
+    return relative or not _alike(before, after, _99 if surely else _95)
 
 
-def _t_quantile(nu: int) -> float:
-    if nu <= len(_T):
-        return _T[nu - 1]
-    # Abramowitz & Stegun 26.7.5: from 11 degrees on, two terms err by less than 0.001.
-    z = _NORMAL
+def _alike(losses: np.ndarray, best: np.ndarray, quantiles: _Quantiles) -> bool:
+    both = np.isfinite(losses) & np.isfinite(best)
+    n = int(both.sum())
+    if n < 2:
+        return False
+    d = losses[both].astype(float) - best[both].astype(float)
+    return bool(d.mean() <= _quantile(quantiles, n - 1) * d.std(ddof=1) / np.sqrt(n))
+
+
+def _quantile(quantiles: _Quantiles, nu: int) -> float:
+    if nu <= len(quantiles.few):
+        return quantiles.few[nu - 1]
+    # Abramowitz & Stegun 26.7.5: from 11 degrees on, two terms err by less than 0.001 at 95 %, 0.006 at 99 %.
+    z = quantiles.normal
     return z + (z**3 + z) / (4 * nu) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)

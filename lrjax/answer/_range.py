@@ -60,7 +60,7 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
 
     There is no suggestion of curves that are too short, that are not finite at first or from early on, that
     fall by no more than four standard errors, that fall by less than 2 % and not for all seeds alike
-    (Student's t, paired, 95 %), or whose lowest point is in the first tenth: they rise from the lowest rate
+    (Student's t, paired, 99 %), or whose lowest point is in the first tenth: they rise from the lowest rate
     on.
 
     Args:
@@ -116,8 +116,8 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
             since = rates[int(np.argmax(curve - start > _TOLD * noise))]
             reason = f"{reason[:-1]}, and rises from {since:.2g} on: lower `minimum`, or take more steps."
         return answer(reason)
-    before, after = _of_seeds(losses[:, :finite], lowest)
-    if not fell(before, after):
+    before, after = _of_seeds(losses[:, :finite])
+    if not fell(before, after, surely=True):
         return answer(
             f"The loss fell by {start - curve[lowest]:.3g}, and not for all seeds alike: by chance."
         )
@@ -153,11 +153,18 @@ def range_course(losses: np.ndarray) -> np.ndarray:
     return _course(np.asarray(losses, float)[:, : max(1, finite)])[0]
 
 
-def _of_seeds(losses: np.ndarray, lowest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the loss of each seed begins, and what it is where the average of all is the lowest."""
-    before = np.array([_start(one[None]) for one in losses])
+def _of_seeds(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the loss of each seed begins, and what it is where the average of the others is the lowest.
+
+    Where the average of all is the lowest, it is so by luck in part.
+    """
     reach = max(1, losses.shape[1] // _NARROW)
-    return before, losses[:, max(0, lowest - reach) : lowest + reach + 1].mean(axis=1)
+    after = np.empty(len(losses))
+    for seed in range(len(losses)):
+        others = np.delete(losses, seed, axis=0) if len(losses) > 1 else losses
+        lowest = int(np.argmin(_course(others)[0]))
+        after[seed] = losses[seed, max(0, lowest - reach) : lowest + reach + 1].mean()
+    return _starts(losses), after
 
 
 def _of_one(rates: np.ndarray, losses: np.ndarray) -> float | None:
@@ -176,8 +183,13 @@ def _suggested(rates: np.ndarray, curve: np.ndarray) -> float:
 
 
 def _start(losses: np.ndarray) -> float:
-    """Where the loss begins: the median over the first tenth, and over seeds."""
-    return float(np.median(losses[:, : max(3, losses.shape[1] // _START)]))
+    """Where the loss begins: the average over seeds of the medians over their first tenths."""
+    return float(np.nanmean(_starts(losses)))
+
+
+def _starts(losses: np.ndarray) -> np.ndarray:
+    """Where the loss of each seed begins, NaN where it is not finite from early on."""
+    return np.median(losses[:, : max(3, losses.shape[1] // _START)], axis=1)
 
 
 def _while_most_run(losses: np.ndarray) -> int:
@@ -189,11 +201,13 @@ def _while_most_run(losses: np.ndarray) -> int:
 def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
     """The average over seeds and neighbouring rates, and the standard error of a fall to it from the start.
 
-    Seeds that end earlier than most are left out from there on. The noise is that of the first half: near
+    Seeds that end earlier than most are left out from there on, and what sets one apart from the start is
+    taken off all, so that the average does not jump where one ends. The noise is that of the first half: near
     the edge a loss jumps for other reasons.
     """
     ended = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-    mean = np.nanmean(np.where(ended, np.nan, losses), axis=0)
+    apart = _starts(losses) - _start(losses)
+    mean = np.nanmean(np.where(ended, np.nan, losses - apart[:, None]), axis=0)
     reach = max(1, len(mean) // _NARROW)
     width = 2 * reach + 1
     weights = np.convolve(np.ones(len(mean)), np.ones(width), "same")

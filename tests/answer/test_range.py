@@ -134,6 +134,27 @@ def test_of_curves_of_noise_alone_hardly_one_is_taken_for_a_fall(seeds):
     assert any("no more than four times its standard error" in answer.reason for answer in found)
 
 
+def test_noise_on_another_level_for_each_seed_is_not_taken_for_a_fall():
+    generators = [np.random.default_rng(seed) for seed in range(100)]
+    found = [
+        judge_range(RATES, 5 + generator.normal(size=(5, 1)) + 0.1 * generator.normal(size=(5, len(RATES))))
+        for generator in generators
+    ]
+    assert sum(answer.suggestion is not None for answer in found) <= 5
+
+
+def test_the_luckiest_of_many_rates_is_not_taken_for_a_fall():
+    """Where noise grows with the rate, the lowest average lies far below a start that is nearly exact."""
+    found = [
+        judge_range(
+            RATES, 2.3 + np.geomspace(1e-6, 0.02, len(RATES)) * generator.normal(size=(5, len(RATES)))
+        )
+        for generator in map(np.random.default_rng, range(100))
+    ]
+    assert sum(answer.suggestion is not None for answer in found) <= 5
+    assert sum("by chance" in answer.reason for answer in found) >= 95
+
+
 def test_a_loss_that_falls_up_to_the_highest_rate_is_told():
     rates = np.geomspace(1e-7, 1e-2, 100)
     assert judge_range(rates, ramps(noise=0.0, rates=rates)).at_the_end
@@ -159,6 +180,14 @@ def test_published_rules_are_medians_over_seeds():
 def test_the_course_is_an_average_over_seeds_and_neighbours():
     losses = np.arange(10.0) + np.array([[0.0], [2.0]])
     np.testing.assert_allclose(range_course(losses)[1:-1], np.arange(1.0, 9.0) + 1)
+
+
+def test_the_course_does_not_jump_where_a_seed_ends_that_lay_above_the_others():
+    losses = np.tile(np.linspace(3.0, 2.0, 40), (5, 1))
+    losses[0] += 10.0
+    whole = range_course(losses)
+    losses[0, 20:] = np.nan
+    np.testing.assert_allclose(range_course(losses), whole)
 
 
 @pytest.mark.parametrize(("gains", "answered"), [([3, -2, 4, -3, 1], False), ([3, 2, 4, 3, 2], True)])

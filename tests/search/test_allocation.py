@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lrjax.answer._ledger import Rung, ledger, rank_correlation
-from lrjax.answer._paired import _t_quantile, within_noise
+from lrjax.answer._paired import _95, _99, _quantile, within_noise
 from lrjax.search._allocation import Allocation, hyperband, median_stopping, successive_halving, top_k
 from lrjax.search._guards import Guards, Standing, ranking, scores
 
@@ -449,10 +449,12 @@ def test_noise_is_judged_by_student_s_t(n):
         assert within_noise(shifted, best) == (p >= 0.05) == (z < 1)
 
 
-def test_t_quantiles():
+@pytest.mark.parametrize(("table", "level", "error"), [(_95, 0.95, 1e-3), (_99, 0.99, 6e-3)])
+def test_t_quantiles(table, level, error):
     degrees = np.arange(1, 200)
-    ours = [_t_quantile(int(nu)) for nu in degrees]
-    np.testing.assert_allclose(ours, stats.t.ppf(0.95, degrees), atol=1e-3)
+    ours = [_quantile(table, int(nu)) for nu in degrees]
+    np.testing.assert_allclose(ours[:10], stats.t.ppf(level, degrees[:10]), atol=6e-5)
+    np.testing.assert_allclose(ours, stats.t.ppf(level, degrees), atol=error)
     assert (np.diff(ours) < 0).all()
 
 
