@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -50,11 +51,16 @@ def test_links_and_pictures_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_names_of_lrjax_exist(page):
-    for name in re.findall(r"lrjax((?:\.[a-zA-Z_]+)+)", page.read_text()):
+    for name in re.findall(r"lrjax((?:\.[a-zA-Z_]\w*)+)", page.read_text()):
         value = lrjax
         for part in name.strip(".").split("."):
             if part not in ("json", "npz"):
                 value = getattr(value, part)
+
+
+def test_the_list_of_names_is_up_to_date():
+    made = runpy.run_path(str(ROOT / "docs" / "make_api.py"))["page"]()
+    assert made == (ROOT / "docs" / "api.md").read_text(), "run `python docs/make_api.py`"
 
 
 def test_the_readme_has_exactly_two_one_line_commands():
