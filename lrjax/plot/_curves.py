@@ -72,8 +72,8 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     medians = np.array([_while_all_run(point) for point in losses])
     start = _style.median(losses[..., 0]) if losses.shape[-1] else float("nan")
     members = np.sort(np.concatenate([group for _, group in groups]))
-    shown = np.where(medians > start + 3 * abs(start), np.nan, medians)
-    _style.loss_scale(ax, shown[members], start)
+    drawn = medians[members]
+    _style.loss_scale(ax, np.where(drawn > _style.ceiling(drawn, start), np.nan, drawn), start)
     _limit_steps(ax, steps)
     positions, label, colours = _colour_scale(data)
     order = members[np.argsort(positions[members], kind="stable")]

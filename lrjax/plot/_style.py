@@ -22,6 +22,7 @@ MARKERS = "os^DvP<>"  # of lines that are to be told apart without colours
 _PER_INCH = 16  # letters of that size
 _BESIDE_BAR = 0.85  # of the axes' width, what a colour bar leaves of it
 _WIDEST_RATE = 12  # letters that a rate on an axis takes at most, with what is left between two
+_LEAST_FALL = 0.05  # of the start's size, that an axis of losses shows
 _ABOUT_LOG = 2.0  # how many times the lowest loss the highest is, from which on the axis is logarithmic
 
 
@@ -89,6 +90,16 @@ def _columns(labels: list[str], room: int) -> int:
         if sum(int(part.max()) + 8 for part in parts) <= room:
             return columns
     return 1
+
+
+def ceiling(losses: np.ndarray, start: float) -> float:
+    """The highest loss that an axis makes room for: as far above its start as three times what the best one fell.
+
+    Whether losses are positive does not matter. Where none fell it is three times the start's size above it.
+    """
+    known = losses[np.isfinite(losses)]
+    fall = start - float(known.min()) if len(known) else 0.0
+    return start + 3 * (max(fall, _LEAST_FALL * abs(start)) if fall > 0 else abs(start))
 
 
 def loss_scale(ax: Axes, shown: np.ndarray, start: float, below: float = 0.05, above: float = 0.12) -> None:

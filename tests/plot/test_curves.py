@@ -131,3 +131,12 @@ def test_the_colour_bar_marks_the_chosen_rate():
     data = SWEEPS["five points"]()
     bar = drawn(data).figure.axes[1]
     assert [line.get_ydata()[0] for line in bar.lines] == [judge(data).learning_rate]
+
+
+def test_the_axis_goes_as_far_above_the_start_wherever_losses_have_their_zero():
+    for rates_ in (rates(5, 1e-4, 0.05), rates(5, 1e-4, 3.0)):
+        low, high = drawn(swept(grid(learning_rate=rates_), shift=3.0)).get_ylim()
+        lower, higher = drawn(swept(grid(learning_rate=rates_), shift=10.0)).get_ylim()
+        assert high - low == pytest.approx(higher - lower, rel=1e-4)
+        assert low > -3.5
+        assert high < 7.0  # training began with -0.7, the best loss is -3

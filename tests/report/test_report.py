@@ -265,6 +265,14 @@ def test_negative_losses_turn_log_axes_off():
     assert 'data-facet="log"' in written(usual())
 
 
+def test_a_curve_that_blows_up_leaves_room_for_those_below_zero():
+    sweep = usual([[-105, -106], [-109, -109], [-108, -108], [-107, NAN], [NAN, NAN]], start=-104)
+    sweep.held_out["loss"][4, :, 1] = 100.0
+    low, high = Page(written(sweep)).charts["curves"]["layout"]["yaxis"]["range"]
+    assert -111 < low < -109
+    assert -104 < high < -85  # at most three times a fall of 5 above the start
+
+
 def test_curves_are_of_medians_seeds_regimes_and_both_losses():
     sweep = usual()
     found = [trace["meta"] for trace in traces(sweep, "curves") if "meta" in trace]
