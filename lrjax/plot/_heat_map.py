@@ -81,7 +81,7 @@ def heat_map(
     ax.set_ylabel(_points.words(y))
     _style.legend(ax, title, beside_bar=True)
     if colours is None:
-        ax.text(0.5, 0.5, "no point trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
+        _style.say(ax, "no point trained")
     else:
         ax.figure.colorbar(colours, ax=ax, label=f"median {answer.judged_by}", pad=0.02)
     return ax

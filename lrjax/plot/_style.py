@@ -93,7 +93,7 @@ def _columns(labels: list[str], room: int) -> int:
 
 
 def ceiling(losses: np.ndarray, start: float) -> float:
-    """The highest loss that an axis makes room for: as far above its start as three times what the best one fell.
+    """The highest loss that an axis makes room for: above its start by three times what the best one fell.
 
     Whether losses are positive does not matter. Where none fell it is three times the start's size above it.
     """
@@ -142,6 +142,12 @@ def rate_limits(ax: Axes, rates: np.ndarray) -> None:
                 named.append(float(rate))
         ax.set_xticks(named, [f"{rate:.3g}" for rate in named])
         ax.set_xticks([], minor=True)
+
+
+def say(ax: Axes, text: str) -> None:
+    """A few words in a picture that shows little, above its middle, where a line that is level would lie."""
+    look = {"facecolor": "white", "edgecolor": "none", "pad": 3}
+    ax.text(0.5, 0.7, text, ha="center", va="center", color=FAILED, transform=ax.transAxes, bbox=look)
 
 
 def median(losses: np.ndarray) -> float:

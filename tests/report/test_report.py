@@ -382,6 +382,18 @@ def test_halving_shows_what_was_dropped():
     assert "halving" not in Page(written(usual())).charts
 
 
+def test_dropped_points_that_blew_up_leave_room_for_the_others():
+    sweep = KINDS["dropped"]()
+    losses = sweep.rungs[0][1]
+    sweep.held_out["loss"][4, :, 2] = losses[4] = 1e20
+    charts = Page(written(sweep)).charts
+    assert charts["basin"]["layout"]["yaxis"]["range"][1] < 3  # of the exponent
+    assert charts["halving"]["layout"]["yaxis"]["range"][1] < 3
+    assert "; 1 more lies far above." in written(sweep)
+    assert "beyond the top" in written(sweep)
+    assert "far above" not in written(KINDS["dropped"]())
+
+
 def test_halving_draws_the_seeds_that_were_at_the_rung():
     """A search gives some points more seeds later."""
     sweep = KINDS["dropped"]()
