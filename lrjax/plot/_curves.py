@@ -74,6 +74,8 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     members = np.sort(np.concatenate([group for _, group in groups]))
     drawn = medians[members]
     _style.loss_scale(ax, np.where(drawn > _style.ceiling(drawn, start), np.nan, drawn), start)
+    if not np.isfinite(drawn).any():
+        ax.set_yticks([])
     _limit_steps(ax, steps)
     positions, label, colours = _colour_scale(data)
     order = members[np.argsort(positions[members], kind="stable")]
@@ -94,7 +96,10 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("step")
     ax.set_ylabel("held-out loss" if held_out else "training loss")
     _style.legend(ax, title, beside_bar=True)
-    bar = ax.figure.colorbar(colours, ax=ax, label=label, pad=0.02)
+    # Inside the axes' own box: beside it the layout would leave room for what other axes hold on their right.
+    bar = ax.figure.colorbar(colours, cax=ax.inset_axes((1.02, 0, 0.035, 1)), label=label)
+    if colours.norm.vmin == 0:  # points by their numbers
+        bar.ax.yaxis.get_major_locator().set_params(integer=True)
     if answer.index is not None:
         bar.ax.axhline(positions[answer.index], color=_style.CHOSEN, linewidth=2.4)
     return ax

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrjax._values import shortened
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -66,7 +68,7 @@ def legend(ax: Axes, title: str = "", beside_bar: bool = False) -> None:
     if not handles and not title:
         return
     room = letters(ax, beside_bar)
-    labels = [textwrap.shorten(label, max(20, room - 6), placeholder=" ...") for label in labels]
+    labels = [shortened(" ".join(label.split()), max(20, room - 6)) for label in labels]
     ax.legend(
         handles,
         labels,
