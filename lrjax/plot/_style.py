@@ -42,6 +42,11 @@ def pyplot() -> Any:
     return plt
 
 
+def without_screen() -> None:
+    """Has pictures drawn into files alone, as where there may be no screen."""
+    pyplot().switch_backend("agg")
+
+
 def colormap(name: str) -> Any:
     """A colour map by name."""
     import matplotlib

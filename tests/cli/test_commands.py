@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -479,8 +480,12 @@ def test_bad_input_is_one_line_and_exit_code_2(call, here, case):
 
 
 def test_debug_shows_the_traceback(call):
-    with pytest.raises(ValueError, match="steps"):
-        call(*SWEEP, "0.1", "--steps", "0", "--debug")
+    code, _, err = call(*SWEEP, "0.1", "--steps", "0", "--debug")
+    assert code == 2  # as without it; Python's own would be 1, which says that no rate can be recommended
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("lrjax: error: `sweep(steps=...)`")
+    code, out, _ = call(*SWEEP, "0.1", "--steps", "0", "--debug", "--json")
+    assert json.loads(out)["exit_code"] == code == 2
 
 
 # As a user runs it
