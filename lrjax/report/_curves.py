@@ -166,7 +166,7 @@ def _colour_bar(view: View) -> dict[str, Any]:
             "colorbar": {
                 "title": {"text": _text.in_chart(view.axis.title), "side": "right"},
                 "tickvals": marks.tolist(),
-                "ticktext": [f"{10**mark if view.axis.log else mark:.2g}" for mark in marks],
+                "ticktext": [_text.short(10**mark if view.axis.log else mark) for mark in marks],
                 "thickness": 14,
                 "outlinewidth": 0,
             },

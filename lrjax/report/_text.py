@@ -23,6 +23,11 @@ def in_chart(value: object, longest: int = 80) -> str:
     return html.escape(encodable(shortened(text, longest)), quote=False).replace("$", "&#36;")
 
 
+def short(number: float) -> str:
+    """A number in two digits, 100 as that and not as 1e+02."""
+    return f"{float(f'{number:.2g}'):g}"
+
+
 def embedded(value: Any) -> str:
     """JSON that a `<script>` can hold, whatever text is in it: it has no `<`, `>`, `&`, only ASCII."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from tests.report.sweeps import KINDS
+from tests.measured import usual
+from tests.report.sweeps import KINDS, NAN
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -63,6 +64,19 @@ def test_every_kind_of_sweep_draws(opened, kind):
         box = page.locator(f"#{name} .plot-container").bounding_box()
         assert box["width"] > 600
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def ticks(page, name):
+    return [text for text in page.locator(f"#{name} .ytick text").all_text_contents() if text]
+
+
+def test_loss_axes_have_several_numbers_whether_logarithmic_or_not(opened):
+    page = opened(usual([[-2.15, -2.2], [-2.4, -2.5], [-2.85, -2.86], [-2.6, -2.7], [NAN, NAN]], start=-2.1))
+    assert len(ticks(page, "basin")) >= 3
+    page = opened(usual())
+    assert len(ticks(page, "basin")) >= 3
+    page.locator("#figure-basin input[data-facet=log]").uncheck()
+    assert len(ticks(page, "basin")) >= 3
 
 
 def test_seeds_and_regimes_are_switched(opened):

@@ -286,6 +286,16 @@ def test_curves_are_of_medians_seeds_regimes_and_both_losses():
     assert {given["value"] for given in ticks} == labels
 
 
+def test_the_colour_bar_writes_rates_as_people_do():
+    sweep = usual(rates=[0.01, 0.1, 1.0, 10.0, 100.0])
+    (bar,) = [
+        trace["marker"]["colorbar"]
+        for trace in traces(sweep, "curves")
+        if "marker" in trace and "colorbar" in trace["marker"]
+    ]
+    assert bar["ticktext"] == ["0.01", "0.1", "1", "10", "100"]
+
+
 def test_the_first_curves_shown_are_held_out_medians():
     shown = [trace["meta"] for trace in traces(usual(), "curves") if trace.get("visible") and "meta" in trace]
     assert len(shown) == 5
