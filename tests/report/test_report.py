@@ -154,6 +154,11 @@ def test_a_missing_answer_says_why():
     assert values[0] == "-nothing was measured"
 
 
+def test_one_rate_tells_of_no_interval():
+    assert "no other rate was tried" in written(KINDS["one point"]())
+    assert "no other rate was tried" not in written(usual())
+
+
 def test_warnings_are_listed():
     sweep = usual(np.full((5, 3), NAN))
     assert Page(written(sweep)).all("li") == list(sweep.answer.warnings)
