@@ -85,7 +85,7 @@ def _caption(view: View, above: int) -> str:
     if view.answer.failed.any():
         parts.append("Crosses at the top mark points where a seed failed.")
     if (view.dropped >= 0).any():
-        beyond = f"; {above} more lie{'s' * (above == 1)} far above" if above else ""
+        beyond = f"; {above} of them lie{'s' * (above == 1)} far above" if above else ""
         parts.append(f"Circles are points that the allocation dropped, at the loss they had by then{beyond}.")
     return " ".join([*parts, "Point at a mark for its hyperparameters, losses and regime."])
 

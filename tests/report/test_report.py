@@ -404,7 +404,7 @@ def test_dropped_points_that_blew_up_leave_room_for_the_others():
     charts = Page(written(sweep)).charts
     assert charts["basin"]["layout"]["yaxis"]["range"][1] < 3  # of the exponent
     assert charts["halving"]["layout"]["yaxis"]["range"][1] < 3
-    assert "; 1 more lies far above." in written(sweep)
+    assert "; 1 of them lies far above." in written(sweep)
     assert "beyond the top" in written(sweep)
     assert "far above" not in written(KINDS["dropped"]())
 
