@@ -347,6 +347,7 @@ BAD = {
     "function that returns no task": (("find", "mine.py:X"), "must be a `Task`"),
     "syntax error": (("find", "broken.py:tiny"), "SyntaxError"),
     "file that raises": (("find", "raising.py:tiny"), "RuntimeError: two lines"),
+    "task without a trial": (("find", "mine.py:no_trial"), "`tasks.Task(trial=...)` must be a Trial or"),
     "batch larger than data": (
         ("find", "mine.py:greedy"),
         "`batches(batch_size=...)` must be at most the number of examples, 24, got 25",
