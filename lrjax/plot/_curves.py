@@ -67,6 +67,8 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
       (2, 'chosen: 0.03')
     """
     ax = _style.axes(ax)
+    from matplotlib.ticker import MaxNLocator
+
     steps, losses, held_out = _losses(data)
     groups, title = _drawn(data, answer)
     medians = np.array([_while_all_run(point) for point in losses])
@@ -97,9 +99,9 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("held-out loss" if held_out else "training loss")
     _style.legend(ax, title, beside_bar=True)
     # Inside the axes' own box: beside it the layout would leave room for what other axes hold on their right.
-    bar = ax.figure.colorbar(colours, cax=ax.inset_axes((1.02, 0, 0.035, 1)), label=label)
-    if colours.norm.vmin == 0:  # points by their numbers
-        bar.ax.yaxis.get_major_locator().set_params(integer=True)
+    place = ax.inset_axes((1.02, 0, 0.035, 1))
+    ticks = MaxNLocator(integer=True) if colours.norm.vmin == 0 else None  # of points by their numbers
+    bar = ax.figure.colorbar(colours, cax=place, label=label, ticks=ticks)
     if answer.index is not None:
         bar.ax.axhline(positions[answer.index], color=_style.CHOSEN, linewidth=2.4)
     return ax
