@@ -100,13 +100,17 @@ def _columns(labels: list[str], room: int) -> int:
 
 
 def ceiling(losses: np.ndarray, start: float) -> float:
-    """The highest loss that an axis makes room for: above its start by three times what the best one fell.
+    """The highest loss that an axis makes room for: above its start by as much as the best one fell.
 
-    Whether losses are positive does not matter. Where none fell it is three times the start's size above it.
+    By three times that on an axis that will be logarithmic, where it takes less room. Whether losses are
+    positive does not matter. Where none fell it is three times the start's size above it.
     """
     known = losses[np.isfinite(losses)]
-    fall = start - float(known.min()) if len(known) else 0.0
-    return start + 3 * (max(fall, _LEAST_FALL * abs(start)) if fall > 0 else abs(start))
+    low = float(known.min()) if len(known) else start
+    if not low < start:
+        return start + 3 * abs(start)
+    times = 3 if 0 < _ABOUT_LOG * low < start else 1
+    return start + times * max(start - low, _LEAST_FALL * abs(start))
 
 
 def loss_scale(ax: Axes, shown: np.ndarray, start: float, below: float = 0.05, above: float = 0.12) -> None:
