@@ -91,6 +91,19 @@ def strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def shortened(text: str, longest: int) -> str:
+    """At most so many characters; of longer texts the middle is left out, since values stand at the end.
+
+    Example:
+      >>> shortened("a_name_that_is_long=0.9", 15)
+      'a_name...ng=0.9'
+    """
+    if len(text) <= longest:
+        return text
+    head = max(1, (longest - 2) // 2)
+    return f"{text[:head]}...{text[len(text) - max(1, longest - 3 - head) :]}"
+
+
 def encodable(text: str) -> str:
     """Without halves of characters, which no file can hold."""
     return text.encode("utf-8", "replace").decode()

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +284,8 @@ def read(path: str | os.PathLike[str]) -> SweepData:
     directory = Path(path)
     if not (directory / "sweep.json").is_file() or not (directory / "sweep.npz").is_file():
         raise FileNotFoundError(
-            f"`load(path=...)` must be a directory with sweep.json and sweep.npz, got {directory}"
+            f"`load(path=...)` must be a directory with sweep.json and sweep.npz, or with {_RANGE_TEST}, "
+            f"got {directory}"
         )
     try:
         about = json.loads((directory / "sweep.json").read_text())
@@ -296,6 +298,9 @@ def read(path: str | os.PathLike[str]) -> SweepData:
         expected = f"a sweep stored in a format up to {FORMAT}"
         raise _check.fail("load", "path", expected, f"format {found} at {directory}")
     try:
+        # NumPy would take for a pickle what is no archive, and say how to run it.
+        if not zipfile.is_zipfile(directory / "sweep.npz"):
+            raise ValueError("sweep.npz is no archive")
         # Opened here, since NumPy leaves its file open when that is no archive.
         with (directory / "sweep.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
@@ -313,11 +318,30 @@ def read(path: str | os.PathLike[str]) -> SweepData:
         stored |= {field: _under(field, arrays) for field in _METRICS}
         stored |= {field: about[field] for field in ("name", "steps", "settings")}
         cost, plan = Cost(**about["cost"]), Plan(**about["plan"])
-        return SweepData(points=points, rungs=rungs, cost=cost, plan=plan, **stored)
+        data = SweepData(points=points, rungs=rungs, cost=cost, plan=plan, **stored)
+        _check_shapes(data)
+        return data
     except Exception as error:  # a zip or an array cut short raises whatever its reader meets first
         raise _check.fail(
             "load", "path", "a stored sweep", f"a damaged one at {directory}: {error}"
         ) from error
+
+
+def _check_shapes(data: SweepData) -> None:
+    """Raises if arrays do not belong together, as where a machine went down between the two files."""
+    members = data.diverged_at.shape
+    points = members[:1]
+    records, evaluations = data.recorded_steps.shape, data.held_out_steps.shape
+    expected = [(f"points/{name}", values, points) for name, values in data.points.items()]
+    expected += [(f"metrics/{name}", values, (*members, *records)) for name, values in data.metrics.items()]
+    expected += [(f"held_out/{name}", one, (*members, *evaluations)) for name, one in data.held_out.items()]
+    expected += [(f"test/{name}", values, members) for name, values in data.test.items()]
+    expected += [(field, getattr(data, field), members) for field in ("stopped_at", "causes", "leaves")]
+    for _, losses, kept in data.rungs:
+        expected += [("rungs", losses, members), ("rungs", kept, points)]
+    for name, values, shape in expected:
+        if values.shape != shape:
+            raise ValueError(f"{name} has the shape {values.shape}, not {shape}")
 
 
 def _from_format_1(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -167,7 +167,7 @@ def test_a_directory_without_a_sweep(stored, kept):
     for name in ("sweep.json", "sweep.npz"):
         if name != kept:
             (stored / name).unlink()
-    refused(FileNotFoundError, stored, "a directory with sweep.json and sweep.npz")
+    refused(FileNotFoundError, stored, "a directory with sweep.json and sweep.npz, or with range-test.json")
 
 
 def test_a_directory_that_is_missing(tmp_path):
@@ -249,6 +249,30 @@ def test_an_archive_that_lacks_an_array(stored):
     del arrays["diverged_at"]
     np.savez(stored / "sweep.npz", **arrays)
     refused(ValueError, stored, "damaged", "diverged_at")
+
+
+def test_files_of_two_sweeps_are_no_sweep(stored, tmp_path):
+    """Each is whole: it takes a machine that goes down between the two."""
+    other = tmp_path / "other"
+    task = lrjax.tasks.load("quadratic-deep")
+    grid = {"learning_rate": [0.1, 0.2, 0.3]}
+    lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=7, progress=False).save(other)
+    (stored / "sweep.npz").write_bytes((other / "sweep.npz").read_bytes())
+    refused(ValueError, stored, "damaged")
+
+
+@pytest.mark.parametrize("name", ["points/learning_rate", "metrics/loss", "recorded_steps", "stopped_at"])
+def test_arrays_that_do_not_belong_together(stored, name):
+    with np.load(stored / "sweep.npz") as archive:
+        arrays = dict(archive)
+    arrays[name] = arrays[name][:-1]
+    np.savez(stored / "sweep.npz", **arrays)
+    refused(ValueError, stored, "damaged", "has the shape")
+
+
+def test_what_is_no_archive_is_not_taken_for_a_pickle_to_be_run(stored):
+    (stored / "sweep.npz").write_text("hello")
+    refused(ValueError, stored, "sweep.npz is no archive")
 
 
 class Executed:

@@ -30,7 +30,7 @@ def interval(
       answered: The place of the rate that is answered; None for the best.
 
     Returns:
-      The lowest and the highest rate; None where there are fewer than two seeds.
+      The lowest and the highest rate; None where there are fewer than two seeds, or no other rate.
 
     Example:
       >>> import numpy as np
@@ -41,7 +41,7 @@ def interval(
       (0.018, 0.056)
     """
     counts = np.isfinite(losses).sum(axis=1)
-    if counts[best] < 2:
+    if counts[best] < 2 or len(rates) < 2:
         return None
     places, means = basin(losses, best, margin)
     spread = _noise(losses[places])

@@ -50,7 +50,7 @@ class Answer:
       recommendation: One sentence.
       warnings: What is wrong with the question, a sentence each.
       interval: Where the best rate lies, with a probability of 90 % as far as the seeds tell; None with one
-        seed, or without a best rate.
+        seed, one rate, or without a best rate.
       plateau_decades: How wide the plateau is, $\log_{10}$ of the ratio of its ends; NaN without one.
       sensitivity: How much a rate that is off costs: the mean over rates, in $\ln \eta$, of
         $\min(\ell, \ell_0) - \ell_*$, with the loss before training $\ell_0$ and the best one $\ell_*$.

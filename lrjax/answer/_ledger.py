@@ -82,11 +82,15 @@ def ledger(
       >>> ledger([(100, losses)], [np.array([True, True, True, False])], final)
       [Rung(step=100, entered=4, kept=3, rank_correlation=0.5)]
     """
-    measured: list[np.ndarray | None] = [losses for _, losses in history]
-    later = [*measured, final][1:]
+    at_rungs: list[np.ndarray | None] = [losses for _, losses in history]
+    later = [*at_rungs, final][1:]
     found = []
+    given_up = np.zeros(len(kept[0]) if kept else 0, bool)
     for (step, losses), going_on, after in zip(history, kept, later, strict=True):
-        entered = int((~np.isnan(losses)).any(axis=1).sum())
+        measured = ~np.isnan(losses).all(axis=1)
+        # The losses of points that failed stay infinite at every later rung, to which they did not come.
+        entered = int((measured & ~(given_up & ~np.isfinite(losses).any(axis=1))).sum())
+        given_up |= measured & ~going_on
         # Of a point that was stopped, `final` may hold what was known before: no second measurement.
         rank = math.nan if after is None else rank_correlation(losses[going_on], after[going_on])
         found.append(Rung(step, entered, int(going_on.sum()), rank))

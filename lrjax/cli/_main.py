@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOBODY_READS
     except Exception as error:  # a task file of the user's may raise anything
         if getattr(options, "debug", False):
-            raise
+            traceback.print_exc()
         return console.fail(_one_line(error), BAD_INPUT if _is_of_input(error) else ERROR)
 
 
@@ -64,7 +65,8 @@ def parser() -> Parser:
 
 def _is_of_input(error: Exception) -> bool:
     """Whether an error is about what was asked for: lrjax's own messages say so, before any training."""
-    return isinstance(error, BadInput) or (str(error).startswith("`") and not hasattr(error, "sweep"))
+    own = str(error).startswith("`") and not hasattr(error, "sweep") and not isinstance(error, ImportError)
+    return isinstance(error, BadInput) or own
 
 
 def _one_line(error: BaseException) -> str:

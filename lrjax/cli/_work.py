@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lrjax
+from lrjax import _check
 from lrjax.cli._console import FOUND, INTERRUPTED, NO_RATE, Console
 from lrjax.cli._parser import DEFAULT_OPTIMIZER, OPTIMIZERS, BadInput, progress
 
@@ -24,6 +25,9 @@ def trial_of(task: lrjax.tasks.Task, chosen: str | None) -> tuple[str, lrjax.Tri
         if chosen is not None:
             raise BadInput("--optimizer cannot be set: the task brings its own")
         return "the task's own optimizer", task.trial
+    if not callable(task.trial):
+        expected = "a Trial or a function from an optimizer to one"
+        raise BadInput(str(_check.fail("tasks.Task", "trial", expected, _check.describe(task.trial))))
     name = chosen or DEFAULT_OPTIMIZER
     return name, task.trial(OPTIMIZERS[name])
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST_NAMED = 8  # lines that the legend names; of more, some
 _MOST_DOTS = 60  # points of a line that are drawn as dots
 _CROSSES = 0.14  # share of the axis, at the top, that crosses stand in
+_TOP = 0.965  # of its height, where a row of marks stands at the top
 _INTERVAL = 0.1  # share of it, at the bottom, that the interval stands in
 
 
@@ -25,7 +26,8 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     The line is the median over seeds, the band reaches from the worst to the best seed that trained. The
     star is the chosen rate, the bar at the bottom its interval; the plateau is shaded, and hatched is where
     training fails from some rate on. Crosses at the top mark points where a seed diverged or ended worse
-    than it began; hollow marks are points that an allocation dropped, at their last loss.
+    than it began; hollow marks are points that an allocation dropped, at their last loss, or as hollow
+    triangles at the top if that is far above what training began with.
 
     Where other hyperparameters vary too, each of their combinations is a line, with crosses of its colour;
     plateau, interval and edge are those of the best one's. Of more than eight lines the legend names the
@@ -59,18 +61,23 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     final, initial, judged_by = final_losses(data)
     lines = _points.combinations(data)
     trained, dropped = np.where(answer.failed, np.nan, final), dropped_at(data) >= 0
+    start = _style.median(initial)
+    above = dropped & (_medians(trained) > _style.ceiling(trained, start))
     named = _named(lines, answer)
     labels, title = _points.legend_of(data, lines)
     for place, (_, members) in enumerate(lines):
         order = members[np.argsort(rates[members], kind="stable")]
         colour = _colour(place, len(lines))
         text = (labels[place] or _seeds(data)) if place in named else "_"
-        stayed, gone = order[~dropped[order]], order[dropped[order]]
+        stayed, gone = order[~dropped[order]], order[dropped[order] & ~above[order]]
         _one_line(ax, rates[stayed], trained[stayed], place, colour, text)
         _dropped(ax, rates[gone], trained[gone], place, colour)
         _crosses(ax, rates[order][answer.failed[order].any(axis=1)], place, len(lines), colour)
-    if (dropped & np.isfinite(trained).any(axis=1)).any():
+        _far_above(ax, rates[order[above[order]]], colour)
+    if (dropped & ~above & np.isfinite(trained).any(axis=1)).any():
         ax.plot([], [], "o", color=_style.FAILED, fillstyle="none", markersize=5, label="dropped: last loss")
+    if above.any():
+        ax.plot([], [], "^", color=_style.FAILED, fillstyle="none", markersize=5, label="dropped, far above")
     if answer.failed.any():
         ax.plot([], [], "x", color=_style.FAILED, markersize=7, label="a seed failed")
     if len(named) < len(lines):
@@ -78,14 +85,12 @@ def basin(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     _style.rate_limits(ax, rates)
     _mark_answer(ax, answer)
     if answer.index is None:
-        text = _points.why_none(answer)
-        ax.text(0.5, 0.5, text, ha="center", color=_style.FAILED, transform=ax.transAxes)
+        _style.say(ax, _points.why_none(answer))
     if not np.isfinite(trained).any():
         ax.set_yticks([])
     else:
-        _style.loss_scale(
-            ax, trained, _style.median(initial), 0.05 if answer.interval is None else _INTERVAL, _CROSSES
-        )
+        shown = np.where(above[:, None], np.nan, trained)
+        _style.loss_scale(ax, shown, start, 0.05 if answer.interval is None else _INTERVAL, _CROSSES)
     ax.set_xlabel(_points.words(data.name))
     ax.set_ylabel(f"{judged_by} after {steps_text(data, answer.index)}")
     _style.legend(ax, title)
@@ -113,12 +118,30 @@ def _dropped(ax: Axes, x: np.ndarray, y: np.ndarray, place: int, colour: Any) ->
         )
 
 
+def _far_above(ax: Axes, rates: np.ndarray, colour: Any) -> None:
+    """Dropped points whose last loss would leave no room on the axis for the others."""
+    ax.plot(
+        rates,
+        np.full(len(rates), _TOP),
+        "^",
+        color=colour,
+        fillstyle="none",
+        markersize=5 if len(rates) <= _MOST_DOTS else 3,
+        transform=ax.get_xaxis_transform(),
+        label="_",
+    )
+
+
+def _medians(losses: np.ndarray) -> np.ndarray:
+    return np.array([_style.median(row) for row in losses])
+
+
 def _crosses(ax: Axes, rates: np.ndarray, place: int, lines: int, colour: Any) -> None:
     """Points where a seed failed, those of each line at a height of its own."""
     height = 1 - _CROSSES * (place + 1) / (lines + 1)
     ax.plot(
         rates,
-        np.full(len(rates), max(height, 0.965) if lines == 1 else height),
+        np.full(len(rates), max(height, _TOP) if lines == 1 else height),
         "x",
         color=_style.FAILED if lines == 1 else colour,
         markersize=7 if lines <= 3 and len(rates) <= _MOST_DOTS else 4,

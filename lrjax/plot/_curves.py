@@ -67,13 +67,17 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
       (2, 'chosen: 0.03')
     """
     ax = _style.axes(ax)
+    from matplotlib.ticker import MaxNLocator
+
     steps, losses, held_out = _losses(data)
     groups, title = _drawn(data, answer)
     medians = np.array([_while_all_run(point) for point in losses])
     start = _style.median(losses[..., 0]) if losses.shape[-1] else float("nan")
     members = np.sort(np.concatenate([group for _, group in groups]))
-    shown = np.where(medians > start + 3 * abs(start), np.nan, medians)
-    _style.loss_scale(ax, shown[members], start)
+    drawn = medians[members]
+    _style.loss_scale(ax, np.where(drawn > _style.ceiling(drawn, start), np.nan, drawn), start)
+    if not np.isfinite(drawn).any():
+        ax.set_yticks([])
     _limit_steps(ax, steps)
     positions, label, colours = _colour_scale(data)
     order = members[np.argsort(positions[members], kind="stable")]
@@ -94,7 +98,10 @@ def curves(data: SweepData, answer: Answer, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("step")
     ax.set_ylabel("held-out loss" if held_out else "training loss")
     _style.legend(ax, title, beside_bar=True)
-    bar = ax.figure.colorbar(colours, ax=ax, label=label, pad=0.02)
+    # Inside the axes' own box: beside it the layout would leave room for what other axes hold on their right.
+    place = ax.inset_axes((1.02, 0, 0.035, 1))
+    ticks = MaxNLocator(integer=True) if colours.norm.vmin == 0 else None  # of points by their numbers
+    bar = ax.figure.colorbar(colours, cax=place, label=label, ticks=ticks)
     if answer.index is not None:
         bar.ax.axhline(positions[answer.index], color=_style.CHOSEN, linewidth=2.4)
     return ax

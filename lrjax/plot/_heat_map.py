@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrjax import _check
-from lrjax._values import identity, ordered
+from lrjax._values import identity, ordered, shortened
 from lrjax.answer import Answer
 from lrjax.plot import _points, _style
 from lrjax.results import SweepData
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_TICKS = 12  # along an axis; of more values, some are named
+_LONGEST_VALUE = 16  # letters of one along an axis
 _MOST_NUMBERS = (7, 8)  # columns and rows up to which scores are written into their cells
 _DECADE = 10.0  # how many times the lowest score the highest is, from which on colours are logarithmic
 
@@ -81,7 +82,7 @@ def heat_map(
     ax.set_ylabel(_points.words(y))
     _style.legend(ax, title, beside_bar=True)
     if colours is None:
-        ax.text(0.5, 0.5, "no point trained", ha="center", color=_style.FAILED, transform=ax.transAxes)
+        _style.say(ax, "no point trained")
     else:
         ax.figure.colorbar(colours, ax=ax, label=f"median {answer.judged_by}", pad=0.02)
     return ax
@@ -224,12 +225,16 @@ def _star(columns: list[Any], rows: list[Any]) -> float:
 
 def _ticks(ax: Axes, columns: list[Any], rows: list[Any]) -> None:
     """The values themselves; those that would not fit side by side stand upright."""
-    texts, shown = _points.value_texts(columns), _some(len(columns))
+    texts, shown = _names(columns), _some(len(columns))
     apart = _style.letters(ax, beside_bar=True) * (shown[1] if len(shown) > 1 else 1) / len(columns)
     upright = max(len(texts[i]) for i in shown) + 2 > apart
     ax.set_xticks(shown, [texts[i] for i in shown], rotation=90 if upright else 0, fontsize=_style.TEXT)
-    texts, shown = _points.value_texts(rows), _some(len(rows))
+    texts, shown = _names(rows), _some(len(rows))
     ax.set_yticks(shown, [texts[i] for i in shown], fontsize=_style.TEXT)
+
+
+def _names(values: list[Any]) -> list[str]:
+    return [shortened(text, _LONGEST_VALUE) for text in _points.value_texts(values)]
 
 
 def _some(count: int) -> list[int]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lrjax._values import identity, name_of, ordered, plain
+from lrjax._values import identity, name_of, ordered, plain, shortened
 from lrjax.answer import Answer, final_losses
 from lrjax.results import SweepData
+
+_LONGEST_NAME = 32  # letters of an axis' label
 
 
 def rates_of(data: SweepData) -> np.ndarray | None:
@@ -93,5 +95,5 @@ def _text(value: Any, digits: int) -> str:
 
 
 def words(name: str) -> str:
-    """A hyperparameter's name as it is read."""
-    return name.replace("_", " ")
+    """A hyperparameter's name as it is read, as far as an axis has room for it."""
+    return shortened(name.replace("_", " "), _LONGEST_NAME)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from lrjax import schedules
+from lrjax.plot import _style
 from lrjax.plot._schedule import schedule as draw_schedule
 from lrjax.schedules import Schedule, check_schedule, schedule_from_text
 
@@ -77,9 +78,7 @@ def _write(one: Schedule, name: str, steps: int, path: Path) -> None:
         table = np.column_stack([counts, np.asarray(jax.jit(one.at)(counts))])
         np.savetxt(path, table, delimiter=",", header="step,value", comments="", fmt=["%d", "%.9g"])
         return
-    import matplotlib
-
-    matplotlib.use("Agg")  # there may be no screen
+    _style.without_screen()
     figure: Any = draw_schedule({name: one}, steps).figure
     figure.savefig(path, dpi=150)
 

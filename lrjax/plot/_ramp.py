@@ -125,6 +125,7 @@ def _mark_rules(ax: Axes, answer: RangeAnswer, rows: float) -> None:
             markersize=5,
             transform=ax.get_xaxis_transform(),
             clip_on=False,
+            zorder=3,
         )
         ax.annotate(
             f"{name} {rate:.2g}",
@@ -137,9 +138,10 @@ def _mark_rules(ax: Axes, answer: RangeAnswer, rows: float) -> None:
             fontsize=_style.TEXT,
         )
     if rows:
-        ax.axhline(
-            ax.get_ylim()[0] + rows * np.ptp(ax.get_ylim()), color=_style.FAILED, linewidth=0.5, alpha=0.5
-        )
+        bottom, top = ax.get_ylim()
+        end = bottom + rows * (top - bottom)
+        ax.axhspan(bottom, end, color="white", linewidth=0, zorder=2.2)  # a seed may fall below the average
+        ax.axhline(end, color=_style.FAILED, linewidth=0.5, alpha=0.5, zorder=2.3)
 
 
 def _mark_edge(ax: Axes, rates: np.ndarray, answer: RangeAnswer) -> None:

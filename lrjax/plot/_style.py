@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrjax._values import shortened
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -22,6 +24,7 @@ MARKERS = "os^DvP<>"  # of lines that are to be told apart without colours
 _PER_INCH = 16  # letters of that size
 _BESIDE_BAR = 0.85  # of the axes' width, what a colour bar leaves of it
 _WIDEST_RATE = 12  # letters that a rate on an axis takes at most, with what is left between two
+_LEAST_FALL = 0.05  # of the start's size, that an axis of losses shows
 _ABOUT_LOG = 2.0  # how many times the lowest loss the highest is, from which on the axis is logarithmic
 
 
@@ -37,6 +40,11 @@ def pyplot() -> Any:
     except ImportError as error:
         raise ImportError("drawing needs matplotlib: pip install 'lrjax[plot]'") from error
     return plt
+
+
+def without_screen() -> None:
+    """Has pictures drawn into files alone, as where there may be no screen."""
+    pyplot().switch_backend("agg")
 
 
 def colormap(name: str) -> Any:
@@ -65,7 +73,7 @@ def legend(ax: Axes, title: str = "", beside_bar: bool = False) -> None:
     if not handles and not title:
         return
     room = letters(ax, beside_bar)
-    labels = [textwrap.shorten(label, max(20, room - 6), placeholder=" ...") for label in labels]
+    labels = [shortened(" ".join(label.split()), max(20, room - 6)) for label in labels]
     ax.legend(
         handles,
         labels,
@@ -89,6 +97,20 @@ def _columns(labels: list[str], room: int) -> int:
         if sum(int(part.max()) + 8 for part in parts) <= room:
             return columns
     return 1
+
+
+def ceiling(losses: np.ndarray, start: float) -> float:
+    """The highest loss that an axis makes room for: above its start by as much as the best one fell.
+
+    By three times that on an axis that will be logarithmic, where it takes less room. Whether losses are
+    positive does not matter. Where none fell it is three times the start's size above it.
+    """
+    known = losses[np.isfinite(losses)]
+    low = float(known.min()) if len(known) else start
+    if not low < start:
+        return start + 3 * abs(start)
+    times = 3 if 0 < _ABOUT_LOG * low < start else 1
+    return start + times * max(start - low, _LEAST_FALL * abs(start))
 
 
 def loss_scale(ax: Axes, shown: np.ndarray, start: float, below: float = 0.05, above: float = 0.12) -> None:
@@ -131,6 +153,12 @@ def rate_limits(ax: Axes, rates: np.ndarray) -> None:
                 named.append(float(rate))
         ax.set_xticks(named, [f"{rate:.3g}" for rate in named])
         ax.set_xticks([], minor=True)
+
+
+def say(ax: Axes, text: str) -> None:
+    """A few words in a picture that shows little, above its middle, where a line that is level would lie."""
+    look = {"facecolor": "white", "edgecolor": "none", "pad": 3}
+    ax.text(0.5, 0.7, text, ha="center", va="center", color=FAILED, transform=ax.transAxes, bbox=look)
 
 
 def median(losses: np.ndarray) -> float:

@@ -23,7 +23,8 @@ def basin(view: View) -> Figure:
     trained = np.where(view.answer.failed, np.nan, view.final)
     steps = steps_text(view.data, view.answer.index)
     below = 1 if view.answer.interval is None else 3  # which stands there
-    scale = loss_scale(trained, median(view.initial), f"{view.judged_by} after {steps}", below)
+    shown = np.where(_far_above(view, trained)[:, None], np.nan, trained)
+    scale = loss_scale(shown, median(view.initial), f"{view.judged_by} after {steps}", below)
     controls = [Control("kind", "seed", "each seed")] if view.seeds > 1 else []
     controls += [Control("log", "", "log loss axis")] if scale["log"] is not None else []
     data = [*_answer(view), *_lines(view, trained), *_failures(view), *_chosen(view)]
@@ -36,7 +37,7 @@ def basin(view: View) -> Figure:
     return Figure(
         name="basin",
         title=f"Loss against {view.axis.title}",
-        caption=_caption(view),
+        caption=_caption(view, int(_far_above(view, trained).sum())),
         data=data,
         layout=layout(_x(view), y, **axes),
         scales={"": scale},
@@ -70,7 +71,13 @@ def _marks(ratio: float) -> dict[str, Any]:
     return {"dtick": "D2"} if 5 <= ratio < 100 else {}
 
 
-def _caption(view: View) -> str:
+def _far_above(view: View, trained: np.ndarray) -> np.ndarray:
+    """Points that were dropped at losses which would leave no room on the axis for the others."""
+    last = np.array([median(row) for row in trained])
+    return (view.dropped >= 0) & (last > _style.ceiling(trained, median(view.initial)))
+
+
+def _caption(view: View, above: int) -> str:
     parts = ["The line is the median over seeds, dots are seeds." if view.seeds > 1 else "A dot is a point."]
     others = [name for name in view.data.points if name != view.axis.name]
     if others and view.axis.name is not None:
@@ -78,7 +85,8 @@ def _caption(view: View) -> str:
     if view.answer.failed.any():
         parts.append("Crosses at the top mark points where a seed failed.")
     if (view.dropped >= 0).any():
-        parts.append("Circles are points that the allocation dropped, at the loss they had by then.")
+        beyond = f"; {above} of them lie{'s' * (above == 1)} far above" if above else ""
+        parts.append(f"Circles are points that the allocation dropped, at the loss they had by then{beyond}.")
     return " ".join([*parts, "Point at a mark for its hyperparameters, losses and regime."])
 
 

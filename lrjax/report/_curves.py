@@ -92,9 +92,8 @@ def _places(view: View) -> np.ndarray:
 def _scale(losses: _Losses) -> dict[str, Any]:
     start = median(losses.values[..., 0])
     medians = np.array([_median_while_all_run(point) for point in losses.values])
-    return loss_scale(
-        np.where(medians > start + 3 * abs(start), np.nan, medians), start, f"{losses.kind} loss"
-    )
+    shown = np.where(medians > _style.ceiling(medians, start), np.nan, medians)
+    return loss_scale(shown, start, f"{losses.kind} loss")
 
 
 def _median_while_all_run(curves: np.ndarray) -> np.ndarray:
@@ -167,7 +166,7 @@ def _colour_bar(view: View) -> dict[str, Any]:
             "colorbar": {
                 "title": {"text": _text.in_chart(view.axis.title), "side": "right"},
                 "tickvals": marks.tolist(),
-                "ticktext": [f"{10**mark if view.axis.log else mark:.2g}" for mark in marks],
+                "ticktext": [_text.short(10**mark if view.axis.log else mark) for mark in marks],
                 "thickness": 14,
                 "outlinewidth": 0,
             },

@@ -11,6 +11,7 @@ from lrjax.report import _text
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _GRID = "#e4e7eb"
 _INK = "#1f2933"
+_TICKS = {"log": 4, "linear": 8}  # at most; more of a log axis would be 0.7, 0.8 and 0.9, one on the other
 
 
 class Control(NamedTuple):
@@ -121,7 +122,7 @@ def loss_axis(scale: dict[str, Any]) -> dict[str, Any]:
         "type": "linear" if scale["log"] is None else "log",
         "range": scale["log"] or scale["linear"],
         "tickformat": "~g",
-        "nticks": 4,  # more would be 0.7, 0.8 and 0.9, one on the other
+        "nticks": _TICKS["linear" if scale["log"] is None else "log"],
     }
 
 

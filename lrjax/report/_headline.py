@@ -49,6 +49,8 @@ def _width(view: View) -> str:
 def _why_no_interval(view: View) -> str:
     if view.answer.interval is not None:
         return "where the best rate lies, as far as the seeds tell"
+    if len(set(view.data.points[view.data.name].tolist())) == 1:
+        return "no other rate was tried"
     return "one seed does not tell" if view.seeds == 1 else "the seeds do not tell"
 
 

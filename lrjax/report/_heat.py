@@ -117,7 +117,7 @@ def _bar(view: View, known: np.ndarray, log: bool) -> dict[str, Any]:
     }
     if log:
         marks = np.linspace(np.log10(known.min()), np.log10(known.max()), 5)
-        bar |= {"tickvals": marks.tolist(), "ticktext": [f"{10**mark:.2g}" for mark in marks]}
+        bar |= {"tickvals": marks.tolist(), "ticktext": [_text.short(10**mark) for mark in marks]}
     return bar
 
 

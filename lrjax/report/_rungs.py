@@ -9,7 +9,7 @@ import numpy as np
 from lrjax.answer import losses_at_the_end, medians, rungs
 from lrjax.plot import _style
 from lrjax.report import _text
-from lrjax.report._figure import Control, Figure, layout, loss_axis, loss_scale
+from lrjax.report._figure import Control, Figure, layout, loss_axis, loss_scale, median
 from lrjax.report._view import View
 
 _MOST_LINES = 200
@@ -31,7 +31,9 @@ def halving(view: View) -> Figure | None:
     drawn = measured[-_MOST_LINES:]
     traces = [_course(view, steps, courses[index], index) for index in drawn]
     traces += [_dropped(view, steps, courses, drawn)]
-    scale = loss_scale(courses, float("nan"), "loss at the rung")
+    far_above = courses > _style.ceiling(courses, median(view.initial))
+    scale = loss_scale(np.where(far_above, np.nan, courses), float("nan"), "loss at the rung")
+    above = " Losses far above that before training are beyond the top." if far_above.any() else ""
     few = len(steps) <= _MOST_MARKS
     marks = {"tickvals": steps, "ticktext": [f"{step:,}" for step in steps]} if few else {}
     most = f" {len(drawn)} of {view.points} points are drawn." if len(drawn) < len(measured) else ""
@@ -39,7 +41,7 @@ def halving(view: View) -> Figure | None:
         name="halving",
         title="What the allocation kept",
         caption="A line is a point, with its median loss at each rung and at the end; a cross is where it "
-        f"was dropped.{most}",
+        f"was dropped.{above}{most}",
         data=traces,
         layout=layout({"title": "step", "type": "log", **marks}, loss_axis(scale)),
         scales={"": scale},

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrjax._values import encodable
+from lrjax._values import encodable, shortened
 
 
 def escape(value: object) -> str:
@@ -20,8 +20,12 @@ def escape(value: object) -> str:
 def in_chart(value: object, longest: int = 80) -> str:
     """Text that is text in a chart, which reads some tags, entities and formulas; cut where it is long."""
     text = " ".join(str(value).split())
-    text = text if len(text) <= longest else f"{text[: longest - 3]}..."
-    return html.escape(encodable(text), quote=False).replace("$", "&#36;")
+    return html.escape(encodable(shortened(text, longest)), quote=False).replace("$", "&#36;")
+
+
+def short(number: float) -> str:
+    """A number in two digits, 100 as that and not as 1e+02."""
+    return f"{float(f'{number:.2g}'):g}"
 
 
 def embedded(value: Any) -> str:

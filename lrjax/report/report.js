@@ -28,6 +28,7 @@
     return {
       "yaxis.title.text": scale.title,
       "yaxis.type": log ? "log" : "linear",
+      "yaxis.nticks": log ? 4 : 8,
       ...(range ? { "yaxis.range": range } : {}),
     };
   };

@@ -628,6 +628,18 @@ def test_the_order_of_few_points_is_none_to_warn_of():
     assert not any("rank correlation" in warning for warning in judge(data).warnings)
 
 
+def test_points_that_failed_and_were_given_up_come_to_no_later_rung():
+    first = np.array([[1.0], [2.0], [np.inf], [9.0]])
+    later = np.array(
+        [[0.5], [np.inf], [np.inf], [NAN]]
+    )  # which is what is known of failed and of dropped ones
+    kept = [np.array([True, True, False, False]), np.array([True, False, False, False])]
+    found = ledger([(10, first), (20, later), (30, later)], [*kept, kept[1]])
+    assert [rung[:3] for rung in found] == [(10, 4, 2), (20, 2, 1), (30, 1, 1)]
+    again = np.array([[0.5], [3.0], [2.0], [NAN]])  # trained anew, as a search may
+    assert [rung.entered for rung in ledger([(10, first), (20, again)], kept)] == [4, 3]
+
+
 def test_seeds_that_a_rung_did_not_measure_do_not_count_there():
     losses = np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0], [4.0, 6.0], [5.0, 7.0]])
     unmeasured = np.full((5, 3), NAN)

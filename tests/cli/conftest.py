@@ -62,6 +62,10 @@ def raw():
     return lrjax.tasks.Task(make, DATA)
 
 
+def no_trial():
+    return lrjax.tasks.Task(3, lrjax.batches(DATA, batch_size=8))
+
+
 def no_loss():
     trial = lrjax.Trial(lambda key, h: jnp.zeros(()), lambda x, batch, h: ({"cost": x}, x))
     return lrjax.tasks.Task(trial, lrjax.batches(DATA, batch_size=8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -346,6 +347,7 @@ BAD = {
     "function that returns no task": (("find", "mine.py:X"), "must be a `Task`"),
     "syntax error": (("find", "broken.py:tiny"), "SyntaxError"),
     "file that raises": (("find", "raising.py:tiny"), "RuntimeError: two lines"),
+    "task without a trial": (("find", "mine.py:no_trial"), "`tasks.Task(trial=...)` must be a Trial or"),
     "batch larger than data": (
         ("find", "mine.py:greedy"),
         "`batches(batch_size=...)` must be at most the number of examples, 24, got 25",
@@ -479,8 +481,12 @@ def test_bad_input_is_one_line_and_exit_code_2(call, here, case):
 
 
 def test_debug_shows_the_traceback(call):
-    with pytest.raises(ValueError, match="steps"):
-        call(*SWEEP, "0.1", "--steps", "0", "--debug")
+    code, _, err = call(*SWEEP, "0.1", "--steps", "0", "--debug")
+    assert code == 2  # as without it; Python's own would be 1, which says that no rate can be recommended
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("lrjax: error: `sweep(steps=...)`")
+    code, out, _ = call(*SWEEP, "0.1", "--steps", "0", "--debug", "--json")
+    assert json.loads(out)["exit_code"] == code == 2
 
 
 # As a user runs it

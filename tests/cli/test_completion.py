@@ -32,6 +32,8 @@ BASH = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash
         (["sweep", "--learn"], ["--learning-rate"]),
         (["find", "digits", "--optimizer", "no"], ["noisy_sgd", "novograd"]),
         (["report", "som"], ["some"]),
+        (["report", "some", "--output", "mi"], ["mine.py"]),
+        (["schedule", "warmup(5)", "--out", "mi"], ["mine.py"]),
     ],
 )
 def test_bash_completes(call, here, words, found):

@@ -234,6 +234,10 @@ def test_exit_code_3_after_an_error_that_is_not_of_the_input(call, noisy, monkey
     code, _, err = call("find", "digits", "--progress=none")
     assert code == 3
     assert "lrjax[tasks]" in err
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    code, _, err = call("sweep", "mine.py:tiny", "--learning-rate", "0.1", "--progress=none")
+    assert code == 3
+    assert "lrjax[store]" in err
 
 
 def test_exit_code_130_in_json(call):

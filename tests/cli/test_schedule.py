@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -24,6 +25,14 @@ def test_it_shows_warns_and_draws(tmp_path, capsys):
 def test_a_place_that_cannot_be_written_is_another_error(capsys):
     assert cli.main(["schedule", "warmup(5)", "--steps", "10", "--out", "/proc/none/s.png"]) == 3
     assert "/proc/none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "matplotlib.pyplot"])
+def test_without_matplotlib_the_extra_is_named(missing, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert cli.main(["schedule", "warmup(5)", "--steps", "10", "--out", "s.png"]) == 3
+    assert "lrjax[plot]" in capsys.readouterr().err
+    assert cli.main(["schedule", "warmup(5)", "--steps", "10"]) == 0
 
 
 def test_json_holds_the_lines(capsys):

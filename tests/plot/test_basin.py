@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 mpl.use("Agg")
@@ -112,6 +113,32 @@ def test_the_axis_says_after_how_many_steps_the_chosen_point_was_judged():
 
     assert label("five points") == "held-out loss after 200 steps"
     assert label("interrupted") == "held-out loss after 60 of 200 steps"
+
+
+def test_dropped_points_that_blew_up_leave_room_for_the_others():
+    data = SWEEPS["halving"]()
+    gone = int(np.flatnonzero(data.stopped_at[:, 0] >= 0)[-1])
+    last = np.flatnonzero(np.isfinite(data.held_out["loss"][gone, 0]))[-1]
+    before = lrjax.plot.basin(data, judge(data))
+    data.held_out["loss"][gone, :, last] = 1e20
+    ax = lrjax.plot.basin(data, judge(data))
+    assert ax.get_ylim() == pytest.approx(before.get_ylim(), rel=0.3)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"dropped: last loss", "dropped, far above"} <= set(labels)
+    (marks,) = [line for line in ax.lines if line.get_marker() == "^" and len(line.get_xdata())]
+    assert marks.get_xdata().tolist() == pytest.approx([data.points["learning_rate"][gone]])
+
+
+def test_words_in_the_middle_cover_no_line():
+    data = SWEEPS["five points"]()
+    data.held_out["loss"][...] = 1.0
+    data = dataclasses.replace(data, diverged_at=np.full((5, 3), -1))
+    ax = lrjax.plot.basin(data, judge(data))
+    (words,) = [text for text in ax.texts if "no difference" in text.get_text()]
+    ax.figure.canvas.draw()
+    line = ax.transData.transform((0.01, 1.0))[1]
+    box = words.get_window_extent()
+    assert not box.y0 <= line <= box.y1
 
 
 def test_rates_that_make_no_difference_are_drawn_and_said_to_make_none():

@@ -129,5 +129,28 @@ def test_seeds_that_never_began_do_not_end_a_curve():
 
 def test_the_colour_bar_marks_the_chosen_rate():
     data = SWEEPS["five points"]()
-    bar = drawn(data).figure.axes[1]
+    (bar,) = drawn(data).child_axes
     assert [line.get_ydata()[0] for line in bar.lines] == [judge(data).learning_rate]
+
+
+def test_the_axis_goes_as_far_above_the_start_wherever_losses_have_their_zero():
+    for rates_ in (rates(5, 1e-4, 0.05), rates(5, 1e-4, 3.0)):
+        low, high = drawn(swept(grid(learning_rate=rates_), shift=3.0)).get_ylim()
+        lower, higher = drawn(swept(grid(learning_rate=rates_), shift=10.0)).get_ylim()
+        assert high - low == pytest.approx(higher - lower, rel=1e-4)
+        assert low > -3.5
+        assert high < 3.0  # training began with -0.7, the best loss is -3
+
+
+def test_the_colour_bar_stands_beside_the_curves_whatever_is_below_them():
+    data = SWEEPS["halving"]()
+    ax = lrjax.plot.sweep_figure(data, judge(data)).figure.axes[1]
+    ax.figure.canvas.draw()
+    gap = ax.child_axes[0].get_window_extent().x0 - ax.get_window_extent().x1
+    assert 0 < gap < 0.05 * ax.get_window_extent().width
+
+
+def test_losses_that_were_never_finite_have_no_numbers_beside_them():
+    data = SWEEPS["five points"]()
+    data.held_out["loss"][...] = np.nan
+    assert len(drawn(data).get_yticks()) == 0

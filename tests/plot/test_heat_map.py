@@ -17,6 +17,7 @@ from matplotlib.colors import LogNorm
 import lrjax
 from lrjax.answer import judge
 from tests.measured import measured, sweep_of
+from tests.plot.drawn import assert_tidy, texts_of
 from tests.plot.made_up import SWEEPS, grid, rates, swept
 
 NAN = np.nan
@@ -201,3 +202,14 @@ def test_the_figure_has_a_map_for_exactly_two_with_three_values_each():
         "twelve lines": "basin",
         "five points": "basin",
     }
+
+
+def test_very_long_names_and_values_leave_room_for_the_map():
+    data = swept(grid(learning_rate=rates(4), **{"name" * 30: ["x" * 200, "y" * 200 + "<z>", "short"]}))
+    figure = lrjax.plot.heat_map(data, judge(data)).figure
+    assert_tidy(figure)
+    assert "short" in [text for text, _ in texts_of(figure)]
+    assert figure.axes[0].get_position().height > 0.4
+    legend = lrjax.plot.basin(data, judge(data)).get_legend().get_texts()
+    ends = [text.get_text()[-3:] for text in legend[:3]]
+    assert ends == ["xxx", "<z>", "ort"]

@@ -108,3 +108,15 @@ def test_where_nothing_is_suggested_the_title_says_why(kind):
 def test_a_loss_that_only_rises_is_seen_to_rise():
     ax, _ = drawn("rising")
     assert ax.get_ylim()[1] == pytest.approx(2 * RAMPS["rising"]().losses[0, 0], rel=0.1)
+
+
+def test_no_curve_of_a_seed_runs_through_the_rules():
+    data = RAMPS["noisy"]()
+    ax = lrjax.plot.ramp(data, judged(data))
+    bottom, top = ax.get_ylim()
+    cover = next(patch for patch in ax.patches if patch.get_facecolor()[:3] == (1, 1, 1))
+    assert cover.get_y() == bottom
+    assert bottom < cover.get_y() + cover.get_height() < top
+    seeds = [line for line in ax.lines if line.get_linewidth() < 1 and len(line.get_xdata()) > 2]
+    assert max(line.get_zorder() for line in seeds) < cover.get_zorder()
+    assert cover.get_zorder() < min(text.get_zorder() for text in ax.texts)

@@ -84,8 +84,9 @@ MAPS = ("two hyperparameters", "objects", "many lines")
 def test_the_figure_has_two_panels_and_a_colour_bar(kind):
     figure = KINDS[kind]().plot().figure
     assert [ax.get_xlabel() for ax in figure.axes[:2]] == ["learning rate", "step"]
-    bars = ["median held-out loss", "learning rate"] if kind in MAPS else ["learning rate"]
-    assert [ax.get_ylabel() for ax in figure.axes[2:]] == bars
+    bars = [*figure.axes[2:], *figure.axes[1].child_axes]
+    names = ["median held-out loss", "learning rate"] if kind in MAPS else ["learning rate"]
+    assert [bar.get_ylabel() for bar in bars] == names
 
 
 def test_axes_and_labels():
@@ -270,15 +271,18 @@ def test_a_basin_of_something_else_is_refused_and_leaves_no_figure():
         drawn.plot(kind="basin")
     assert plt.get_fignums() == []
     only = drawn.plot()
-    assert [ax.get_label() for ax in only.figure.axes] == ["curves", "<colorbar>"]
-    assert only.figure.axes[1].get_ylabel() == "point"
+    assert [ax.get_label() for ax in only.figure.axes] == ["curves"]
+    (bar,) = only.child_axes
+    assert bar.get_ylabel() == "point"
+    only.figure.canvas.draw()
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["0", "1"]
     assert only.get_legend().get_texts()[0].get_text() == "chosen: b1=0.5"
 
 
 def test_a_rate_by_another_name_is_labelled_by_it():
     data = measured({"step_size": RATES}, USUAL, name="step_size")
-    figure = sweep_of(data).plot().figure
-    assert figure.axes[0].get_xlabel() == figure.axes[2].get_ylabel() == "step size"
+    left, right = sweep_of(data).plot().figure.axes
+    assert left.get_xlabel() == right.child_axes[0].get_ylabel() == "step size"
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "matplotlib.pyplot"])

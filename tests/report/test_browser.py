@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from tests.report.sweeps import KINDS
+from tests.measured import several, usual
+from tests.report.sweeps import KINDS, NAN
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -63,6 +64,28 @@ def test_every_kind_of_sweep_draws(opened, kind):
         box = page.locator(f"#{name} .plot-container").bounding_box()
         assert box["width"] > 600
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def ticks(page, name):
+    return [text for text in page.locator(f"#{name} .ytick text").all_text_contents() if text]
+
+
+def test_loss_axes_have_several_numbers_whether_logarithmic_or_not(opened):
+    page = opened(usual([[-2.15, -2.2], [-2.4, -2.5], [-2.85, -2.86], [-2.6, -2.7], [NAN, NAN]], start=-2.1))
+    assert len(ticks(page, "basin")) >= 3
+    page = opened(usual())
+    assert len(ticks(page, "basin")) >= 3
+    page.locator("#figure-basin input[data-facet=log]").uncheck()
+    assert len(ticks(page, "basin")) >= 3
+
+
+def test_numbers_in_cells_too_small_for_them_are_hidden(opened):
+    page = opened(KINDS["two hyperparameters"]())
+    numbers = page.locator(".heatmap-label")
+    assert numbers.count() > 0
+    assert numbers.first.is_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert not numbers.first.is_visible()
 
 
 def test_seeds_and_regimes_are_switched(opened):
@@ -153,3 +176,24 @@ def test_it_prints_without_controls_and_within_the_paper(opened, tmp_path):
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
     assert len(printed) > 20_000
+
+
+@pytest.mark.parametrize("kind", ["usual", "objects", "two hyperparameters"])
+def test_paper_is_wide_enough_and_used_in_its_width(opened, kind):
+    page = opened(KINDS[kind]())
+    page.set_viewport_size({"width": 688, "height": 970})  # A4 without its margins
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    cards = [card.bounding_box() for card in page.locator(".cards > div").all()]
+    assert len({round(card["y"]) for card in cards}) == 2
+
+
+def test_a_very_long_value_fits_on_paper(opened):
+    page = opened(several(["x" * 150, "y " * 75, "short"], "a_very_long_name_" * 5))
+    page.set_viewport_size({"width": 688, "height": 970})
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

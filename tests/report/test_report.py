@@ -154,6 +154,11 @@ def test_a_missing_answer_says_why():
     assert values[0] == "-nothing was measured"
 
 
+def test_one_rate_tells_of_no_interval():
+    assert "no other rate was tried" in written(KINDS["one point"]())
+    assert "no other rate was tried" not in written(usual())
+
+
 def test_warnings_are_listed():
     sweep = usual(np.full((5, 3), NAN))
     assert Page(written(sweep)).all("li") == list(sweep.answer.warnings)
@@ -265,6 +270,14 @@ def test_negative_losses_turn_log_axes_off():
     assert 'data-facet="log"' in written(usual())
 
 
+def test_a_curve_that_blows_up_leaves_room_for_those_below_zero():
+    sweep = usual([[-105, -106], [-109, -109], [-108, -108], [-107, NAN], [NAN, NAN]], start=-104)
+    sweep.held_out["loss"][4, :, 1] = 100.0
+    low, high = Page(written(sweep)).charts["curves"]["layout"]["yaxis"]["range"]
+    assert -111 < low < -109
+    assert -104 < high < -97  # at most a fall of 5 above the start
+
+
 def test_curves_are_of_medians_seeds_regimes_and_both_losses():
     sweep = usual()
     found = [trace["meta"] for trace in traces(sweep, "curves") if "meta" in trace]
@@ -276,6 +289,16 @@ def test_curves_are_of_medians_seeds_regimes_and_both_losses():
     page = Page(written(sweep))
     ticks = [given for tag, given, _ in page.elements if given.get("data-facet") == "regime"]
     assert {given["value"] for given in ticks} == labels
+
+
+def test_the_colour_bar_writes_rates_as_people_do():
+    sweep = usual(rates=[0.01, 0.1, 1.0, 10.0, 100.0])
+    (bar,) = [
+        trace["marker"]["colorbar"]
+        for trace in traces(sweep, "curves")
+        if "marker" in trace and "colorbar" in trace["marker"]
+    ]
+    assert bar["ticktext"] == ["0.01", "0.1", "1", "10", "100"]
 
 
 def test_the_first_curves_shown_are_held_out_medians():
@@ -372,6 +395,18 @@ def test_halving_shows_what_was_dropped():
     cells = page.all("td")
     assert "3" in cells[:3]
     assert "halving" not in Page(written(usual())).charts
+
+
+def test_dropped_points_that_blew_up_leave_room_for_the_others():
+    sweep = KINDS["dropped"]()
+    losses = sweep.rungs[0][1]
+    sweep.held_out["loss"][4, :, 2] = losses[4] = 1e20
+    charts = Page(written(sweep)).charts
+    assert charts["basin"]["layout"]["yaxis"]["range"][1] < 3  # of the exponent
+    assert charts["halving"]["layout"]["yaxis"]["range"][1] < 3
+    assert "; 1 of them lies far above." in written(sweep)
+    assert "beyond the top" in written(sweep)
+    assert "far above" not in written(KINDS["dropped"]())
 
 
 def test_halving_draws_the_seeds_that_were_at_the_rung():

@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace, console: Console) -> Result:
             action.complete = _tasks()
         elif action.dest == "directory":
             action.complete = shtab.DIRECTORY
-        elif action.dest == "output":
+        elif action.dest in ("output", "out"):
             action.complete = shtab.FILE
     script = shtab.complete(options.parser, options.shell)
     console.answer(script.rstrip("\n"))
