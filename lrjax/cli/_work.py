@@ -80,6 +80,7 @@ def run_sweep(
     command = shlex.join(["lrjax", *options.typed])
     sweep.settings.update(task=options.task, optimizer=optimizer, command=command)
     sweep.save(directory)
+    console.written(directory)
     files = ["sweep.npz", "sweep.json", *draw(sweep, directory / "sweep.png", console)]
     _details(sweep, console)
     console.tell(f"wrote {', '.join(files)} in {directory}\n")

@@ -224,7 +224,8 @@ def range_test(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
-      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing.
+      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing. If
+        that chunk was the last one, the whole test is the error's attribute `range_test`.
 
     References:
       Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
@@ -290,7 +291,9 @@ def range_test(
     stop = threading.Event()
     with on_interrupt(stop.set):
         probed = train(probe, lambda progress, measured: None)
-        _check_whole(probed, stop)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        _check_whole(probed)
         _check_responds(call, name, probed)
         with progress_bar(progress, steps, [point], name, call) as show:
 
@@ -300,9 +303,9 @@ def range_test(
                     raise KeyboardInterrupt
 
             found = train(job, report)
-        _check_whole(found, stop)
+        _check_whole(found)
     held_out = found.held_out.get("loss")
-    return RangeTest(
+    test = RangeTest(
         learning_rates=rates,
         losses=found.metrics["loss"][0],
         held_out=None if held_out is None else held_out[0, :, 1:],
@@ -312,6 +315,11 @@ def range_test(
         cost=found.cost,
         plan=found.plan,
     )
+    if stop.is_set():
+        interrupt = KeyboardInterrupt()
+        interrupt.range_test = test  # type: ignore[attr-defined]
+        raise interrupt
+    return test
 
 
 class _Climb(NamedTuple):
@@ -360,9 +368,9 @@ def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str)
     raise _check.fail(call, "spacing", "'log' or 'linear'", repr(spacing))
 
 
-def _check_whole(found: SweepData, stop: threading.Event) -> None:
+def _check_whole(found: SweepData) -> None:
     """Passes an interrupt on: what a part of a ramp says is wrong."""
-    if stop.is_set() or (found.stopped_at >= 0).any():
+    if (found.stopped_at >= 0).any():
         raise KeyboardInterrupt
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import lrjax
+from lrjax.engine import _train
 from lrjax.results import AnotherSweep
 
 STEPS = 16
@@ -377,6 +378,23 @@ def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
     assert next(calls) < 1 + max(call + 10, 170 if call > 105 else 106)
     whole = lrjax.find_learning_rate(trial, lrjax.from_function(again, on_device=False), **options)
     assert whole.settings["search"]["unfinished"] == ""
+
+
+def test_ctrl_c_ends_the_range_test_after_its_chunk(monkeypatch):
+    monkeypatch.setattr(_train, "_LARGEST_CHUNK", 64)  # four steps
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == 40:
+            signal.raise_signal(signal.SIGINT)
+        return np.zeros(4, np.float32)
+
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    data = lrjax.from_function(batch, on_device=False)
+    with pytest.raises(KeyboardInterrupt):
+        lrjax.find_learning_rate(trial, data, steps=64, seeds=1, progress=False)
+    assert next(calls) < 60
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_directory_with_another_sweep_is_left_alone(tmp_path):

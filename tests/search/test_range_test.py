@@ -208,6 +208,22 @@ def test_an_interrupt_is_no_result(call):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_in_the_last_chunk_keeps_the_whole_test():
+    calls = itertools.count(1)
+
+    def batch(step):
+        if step == 29 and next(calls) == 2:  # once, for the second of two seeds
+            signal.raise_signal(signal.SIGINT)
+        return X[:16], Y[:16]
+
+    data = lrjax.from_function(batch, on_device=False)
+    options = {"plan": "sequential/dispatch", "steps": 30, "seeds": 2, "data": data}
+    calls = itertools.count(2)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(**options)
+    np.testing.assert_array_equal(raised.value.range_test.losses, run(**options).losses)
+
+
 def test_it_is_stored_and_read_back(tmp_path):
     test = run(evaluate_on=DATA.arrays, seeds=2)
     test.save(tmp_path / "run")
