@@ -90,6 +90,8 @@ def missing(
     """
     x, ends = np.log10(rates), (math.log10(bounds[0]), math.log10(bounds[1]))
     if best is None:
+        if x.min() - ends[0] <= _ALIKE:
+            return []
         below = [x.min() - COARSE * step for step in range(1, _DOWN + 1)]
         return _as_rates(below, rates, bounds, ends)
     wanted: list[float] = [] if known[best] else [x[best]]

@@ -65,6 +65,12 @@ def test_nothing_is_missing_between_two_trained_neighbours():
     assert lacking(0.01, 0.004, 0.01, 0.025) == []
 
 
+def test_where_all_failed_down_to_the_bound_nothing_is_missing():
+    assert lacking(None, 0.01, 0.1, bounds=(0.01, 1.0)) == []
+    assert lacking(None, 0.0101, 0.1, bounds=(0.01, 1.0)) == []
+    assert lacking(None, 0.02, 0.1, bounds=(0.01, 1.0)) == [0.01]
+
+
 def test_outside_of_what_was_tried_two_rates_are_tried_at_a_time():
     assert lacking(0.01, 0.00398, 0.01) == [0.0251, 0.0631]
     assert lacking(0.01, 0.01, 0.0251) == [0.00158, 0.00398]
