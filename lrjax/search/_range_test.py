@@ -245,13 +245,13 @@ def range_test(
     if not isinstance(trial, Trial):
         hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
         raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
-    point = dict(hyperparams or {})
+    point = _grid.beside(call, hyperparams, name, "which climbs")
     _grid.points(call, [{**point, name: 1.0}], name)
-    if name in point:
-        expected = f"the hyperparameters beside {name!r}, which climbs"
-        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
     if name in trial.static:
         raise _check.fail(call, "name", "a hyperparameter that is traced", f"{name!r}, which is static")
+    for argument, end in (("minimum", minimum), ("maximum", maximum)):
+        _check.number(call, argument, end)
+    _grid.check_ends(call, minimum, maximum)
     rates = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
     source, of_data = _arguments.source(call, data, [point], steps)
     probe = Job(
@@ -359,8 +359,6 @@ def _climbing(trial: Trial, name: str, rates: np.ndarray) -> Trial:
 
 
 def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str) -> np.ndarray:
-    _check.number(call, "minimum", minimum, low=0, open_low=True)
-    _check.number(call, "maximum", maximum, low=float(minimum), open_low=True)
     if spacing == "log":
         return np.geomspace(float(minimum), float(maximum), steps)
     if spacing == "linear":

@@ -157,6 +157,19 @@ def test_a_trial_that_does_not_take_the_name_is_refused_before_training():
     [
         ({"minimum": 0.0}, r"`range_test\(minimum=\.\.\.\)` must be one number > 0"),
         ({"maximum": 1e-5}, r"`range_test\(maximum=\.\.\.\)` must be one number > 0.0001"),
+        ({"maximum": 1e39}, r"`range_test\(maximum=\.\.\.\)` must be .* \(in float32\), got 1e\+39"),
+        ({"minimum": 1e-50}, r"`range_test\(minimum=\.\.\.\)` must be .* \(in float32\), got 1e-50"),
+        ({"maximum": 1e-4 + 1e-14}, r"`range_test\(maximum=\.\.\.\)` must be .* \(in float32\)"),
+        ({"minimum": None}, r"`range_test\(minimum=\.\.\.\)` must be one finite number, got None"),
+        ({"hyperparams": 3}, r"`range_test\(hyperparams=\.\.\.\)` must be a dict of name to value"),
+        (
+            {"hyperparams": {"momentum": [0.5]}},
+            r"`range_test\(hyperparams\['momentum'\]=\.\.\.\)` must be one",
+        ),
+        (
+            {"hyperparams": {"momentum": np.nan}},
+            r"`range_test\(hyperparams\['momentum'\]=\.\.\.\)` .* finite",
+        ),
         ({"steps": 1}, r"`range_test\(steps=\.\.\.\)` must be an integer >= 2"),
         ({"seeds": 0}, r"`range_test\(seeds=\.\.\.\)` must be an integer >= 1"),
         ({"spacing": "cubic"}, r"`range_test\(spacing=\.\.\.\)` must be 'log' or 'linear', got 'cubic'"),
