@@ -22,12 +22,12 @@ import numpy as np
 
 from lrjax import _check
 from lrjax.answer import absent, dropped_at, hopeless, interrupted
-from lrjax.engine import Job, on_interrupt
+from lrjax.engine import Archive, Job, on_interrupt
 from lrjax.results import AnotherSweep, Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
-from lrjax.search._range_test import range_test
+from lrjax.search._range_test import RangeTest, range_test
 from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
 from lrjax.search._result import Sweep, as_sweep
 from lrjax.search._run import run
@@ -97,6 +97,7 @@ class Course:
       asked: The other arguments of `_asked.job`.
       stages: What was trained.
       lines: What was done, a line each.
+      ramp: The range test, if there was one.
       spent: What was spent beside the stages.
       unfinished: What the search would have done and did not, a sentence.
     """
@@ -113,6 +114,7 @@ class Course:
     asked: dict[str, Any]
     stages: list[Sweep] = dataclasses.field(default_factory=list)
     lines: list[str] = dataclasses.field(default_factory=list)
+    ramp: RangeTest | None = None
     spent: Cost | None = None
     unfinished: str = ""
     stopped: bool = False
@@ -132,6 +134,8 @@ class Course:
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
             _check_directory(self.call, Path(self.directory))
+            with Archive(self.call, Path(self.directory) / "stage-1", self.checkpoint_seconds):
+                pass  # what stands in the way of storing is told before anything is trained
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
         self._check_budget(ramp, points or 2)
         self._check_time(began)
@@ -155,6 +159,10 @@ class Course:
             self._note(self.unfinished)
         result = self.merged()
         if self.directory is not None:
+            if (
+                self.ramp is not None
+            ):  # not before: until a stage is accepted, it may be another search's place
+                self.ramp.save(Path(self.directory) / "range-test")
             result.save(self.directory)
         return result
 
@@ -256,9 +264,7 @@ class Course:
         )
         if self.stopped:
             raise KeyboardInterrupt  # nothing that is a sweep is measured
-        self.spent = test.cost
-        if self.directory is not None:
-            test.save(Path(self.directory) / "range-test")
+        self.ramp, self.spent = test, test.cost
         begin = f"range test, {ramp} steps x {_count(seeds, 'seed')}"
         if test.suggestion is None:
             self._note(f"{begin}: no suggestion. {test.reason}")

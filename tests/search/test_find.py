@@ -16,6 +16,7 @@ import pytest
 import lrjax
 from lrjax.engine import _train
 from lrjax.results import AnotherSweep
+from lrjax.search import _course
 
 STEPS = 16
 DATA = lrjax.batches(np.zeros(4), batch_size=4)
@@ -403,6 +404,22 @@ def test_a_directory_with_another_sweep_is_left_alone(tmp_path):
     with pytest.raises(AnotherSweep, match="another sweep is stored"):
         find(landscape(0.01), directory=tmp_path)
     assert (tmp_path / "sweep.json").read_text() == before
+
+
+def test_a_directory_that_cannot_be_used_is_told_before_the_range_test(tmp_path, monkeypatch):
+    monkeypatch.setattr(_course, "range_test", None)  # it would fail
+    (tmp_path / "stage-1").write_text("no directory")
+    with pytest.raises(OSError, match=r"find_learning_rate\(directory=\.\.\.\)` must be a directory"):
+        find(landscape(0.01), steps=64, directory=tmp_path)
+
+
+def test_another_search_keeps_its_range_test(tmp_path):
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    find(trial, steps=64, seeds=1, directory=tmp_path)
+    before = (tmp_path / "range-test" / "range-test.json").read_text()
+    with pytest.raises(AnotherSweep):
+        find(trial, steps=64, seeds=1, directory=tmp_path, key=1)
+    assert (tmp_path / "range-test" / "range-test.json").read_text() == before
 
 
 def test_a_directory_of_another_search_is_refused(tmp_path):
