@@ -52,7 +52,7 @@ def fell(before: np.ndarray, after: np.ndarray) -> bool:
       after: A later one.
 
     Returns:
-      True also where fewer than two seeds are finite both times: nothing is then known of chance.
+      Of one seed, of which nothing is known of chance, whether its loss fell at all.
 
     Example:
       >>> import numpy as np
@@ -61,9 +61,11 @@ def fell(before: np.ndarray, after: np.ndarray) -> bool:
       (False, True)
     """
     both = np.isfinite(before) & np.isfinite(after)
-    if both.sum() < 2:
+    if not both.any():
         return True
     fall = float(np.median(before[both] - after[both]))
+    if both.sum() < 2:
+        return fall > 0
     return fall > _TELLING * abs(float(np.median(before[both]))) or not within_noise(before, after)
 
 
