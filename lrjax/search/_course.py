@@ -388,7 +388,11 @@ class Course:
 
         def look(sweep: Sweep) -> None:
             if self.on_chunk is not None:
-                self.on_chunk(self.merged(sweep))
+                try:
+                    self.on_chunk(self.merged(sweep))
+                except KeyboardInterrupt:
+                    self.stop()  # or it is lost where the stage is done all the same
+                    raise
             if time.perf_counter() - began > left:
                 raise _OutOfTime
 

@@ -356,6 +356,18 @@ def test_an_interrupt_returns_what_was_measured_and_says_how_to_go_on():
     assert any("not finished" in warning for warning in sweep.answer.warnings)
 
 
+def test_an_interrupt_that_a_stage_s_last_chunk_raises_is_not_lost():
+    def look(sweep):
+        assert not seen
+        seen.append(sweep)
+        raise KeyboardInterrupt
+
+    seen = []
+    sweep = find(NOISY(), seeds=2, steps=2, evaluate_every=2, on_chunk=look)
+    assert (sweep.stopped_at == -1).all()
+    assert sweep.settings["search"]["unfinished"].startswith("interrupted")
+
+
 @pytest.mark.parametrize("call", [3, 40, 150, 168, 200])
 def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
     """In the range test's probe and ramp (105 calls), the first stage, its last chunk, the second stage."""
