@@ -39,7 +39,7 @@ def introduce(
     """Says what will be trained."""
     console.tell(f"{options.task}: {task.summary}" if task.summary else options.task)
     seeds = f"{options.seeds} seed{'s' * (options.seeds != 1)}"
-    console.tell(f"{optimizer}, {rates}, {seeds}, {steps} steps")
+    console.tell(f"{optimizer}, {rates}, {seeds}, {steps} step{'s' * (steps != 1)}")
 
 
 def run_sweep(

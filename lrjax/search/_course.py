@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import math
 import os
 import sys
@@ -23,14 +22,14 @@ import numpy as np
 from lrjax import _check
 from lrjax.answer import absent, dropped_at, hopeless, interrupted
 from lrjax.engine import Archive, Job, on_interrupt
-from lrjax.results import AnotherSweep, Cost, Plan, SweepData
+from lrjax.results import Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
 from lrjax.search._range_test import RangeTest, range_test
 from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
 from lrjax.search._result import Sweep, as_sweep
-from lrjax.search._run import run
+from lrjax.search._run import check_place, run
 from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
@@ -133,7 +132,7 @@ class Course:
         _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
-            _check_directory(self.call, Path(self.directory))
+            check_place(self.call, Path(self.directory), search=True)
             with Archive(self.call, Path(self.directory) / "stage-1", self.checkpoint_seconds):
                 pass  # what stands in the way of storing is told before anything is trained
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
@@ -453,21 +452,6 @@ class Course:
 
     def _costs(self) -> list[Cost]:
         return [stage.cost for stage in self.stages] + ([self.spent] if self.spent else [])
-
-
-def _check_directory(call: str, directory: Path) -> None:
-    """Requires that a directory holds no other sweep's result, which would be replaced."""
-    try:
-        about = json.loads((directory / "sweep.json").read_text())
-        is_search = "search" in about["settings"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError):
-        is_search = False
-    if not is_search:
-        expected = "a directory of this search, or a new one"
-        got = f"{os.fspath(directory)}, where another sweep is stored"
-        raise AnotherSweep(str(_check.fail(call, "directory", expected, got)))
 
 
 def _list(rates: Sequence[float]) -> str:

@@ -434,6 +434,19 @@ def test_another_search_keeps_its_range_test(tmp_path):
     assert (tmp_path / "range-test" / "range-test.json").read_text() == before
 
 
+def test_a_sweep_leaves_a_search_and_a_saved_sweep_alone(tmp_path):
+    find(landscape(0.01), seeds=1, directory=tmp_path / "search")
+    options = {"steps": 2, "progress": False}
+    lrjax.sweep(landscape(0.01), {"learning_rate": [0.1]}, DATA, **options).save(tmp_path / "saved")
+    for place, what in (("search", "a search"), ("saved", "another sweep")):
+        before = (tmp_path / place / "sweep.json").read_text()
+        with pytest.raises(AnotherSweep, match=rf"`sweep\(directory=\.\.\.\)` .*, where {what} is stored"):
+            lrjax.sweep(
+                landscape(0.01), {"learning_rate": [0.2]}, DATA, directory=tmp_path / place, **options
+            )
+        assert (tmp_path / place / "sweep.json").read_text() == before
+
+
 def test_a_directory_of_another_search_is_refused(tmp_path):
     find(landscape(0.01), seeds=1, directory=tmp_path)
     with pytest.raises(AnotherSweep, match=r"find_learning_rate\(directory=\.\.\.\)"):
