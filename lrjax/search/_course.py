@@ -27,7 +27,7 @@ from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
 from lrjax.search._range_test import RangeTest, range_test
-from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
+from lrjax.search._rates import COARSE, FINE, bracket, first_rates, higher, missing
 from lrjax.search._result import Sweep, as_sweep
 from lrjax.search._run import check_place, run
 from lrjax.trials import Trial
@@ -37,7 +37,7 @@ _RAMP = 100  # steps of the range test
 _RAMP_SEEDS = 5  # the most that it trains
 _SHORT = 50  # steps below which a run is shorter than the range test that would prepare it
 _BEYOND = 1e3  # how far outside of the first rates the search goes
-_DESCENTS = 3  # how often lower rates are tried where all fail
+_DESCENTS = 3  # how often lower rates are tried where all fail, and higher ones where none learns
 _ENOUGH = 25  # the default budget, in rates trained to the end
 _MOST_SEEDS = 10
 _MOST_ALIKE = 6  # points that get more seeds at a time
@@ -145,6 +145,7 @@ class Course:
         try:
             self._first(rates)
             self._descend(bounds)
+            self._ascend(bounds)
             best = None
             while self._best_rate is not None and best != (best := self._best_rate):
                 self._close_in(COARSE, bounds)
@@ -303,6 +304,18 @@ class Course:
                 return
             self._try_rates(wanted, "every rate failed: trying")
 
+    def _ascend(self, bounds: tuple[float, float]) -> None:
+        """Where none learned anything, and the highest rate did best: tries higher ones, a few times."""
+        for _ in range(_DESCENTS):
+            sweep = self.merged()
+            rates, scores = sweep.points[sweep.name].astype(float), sweep.answer.scores
+            if self._best_rate is not None or hopeless(sweep) or not np.isfinite(scores).any():
+                return
+            wanted = higher(rates, bounds) if np.argmin(scores) == np.argmax(rates) else []
+            if not wanted:
+                return
+            self._try_rates(wanted, "none learned anything, and the highest did best: trying")
+
     def _close_in(self, spacing: float, bounds: tuple[float, float]) -> None:
         """Trains what the best rate is to be compared with."""
         while wanted := self._missing(spacing, bounds):
@@ -312,7 +325,8 @@ class Course:
         sweep = self.merged()
         rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
         known = dropped_at(sweep) < 0
-        return missing(rates, known, answer.best, spacing, bounds, answer.plateau)
+        plateau = None if answer.best is None or _is_flat(answer.regimes[answer.best]) else answer.plateau
+        return missing(rates, known, answer.best, spacing, bounds, plateau)
 
     def _try_rates(self, wanted: Sequence[float], why: str) -> None:
         affordable = self._affordable() // self.seeds
@@ -452,6 +466,11 @@ class Course:
 
     def _costs(self) -> list[Cost]:
         return [stage.cost for stage in self.stages] + ([self.spent] if self.spent else [])
+
+
+def _is_flat(regimes: np.ndarray) -> bool:
+    """Whether most seeds' losses did not move: rates that do as well are then no plateau, but too low."""
+    return bool(np.mean(regimes == "flat") > 0.5)
 
 
 def _list(rates: Sequence[float]) -> str:

@@ -55,7 +55,7 @@ def find_learning_rate(
        are among the best, next to the best, or not told from it by the seeds.
     3. Until the best rate has a neighbour on each side that was trained to the end, or failed, those that
        are missing are trained, also outside of the range. Then the same at 0.2 decades. Where all fail, lower
-       rates are tried.
+       rates are tried; where none learns anything and the highest does best, higher ones.
     4. Rates that the seeds do not tell from the best are trained with more seeds, up to ten, until one is
        left, or they are within 2 % of each other.
 

@@ -74,6 +74,19 @@ def test_where_nothing_is_learned_there_is_no_answer_and_no_lower_rates_are_trie
     assert sweep.settings["search"]["unfinished"] == ""
 
 
+@pytest.mark.parametrize("evaluate_on", [None, np.zeros(4)])
+def test_where_all_rates_are_far_too_low_higher_ones_are_tried(evaluate_on):
+    """A loss of a millionth's size, whose batches move it by more than the first rates do."""
+    noise = np.random.default_rng(0).normal(size=64).astype(np.float32)
+    trial = lrjax.trial(
+        lambda key: 10.0 + jax.random.normal(key), lambda w, x: 1e-6 * jnp.mean((w - x) ** 2), lrjax.sgd
+    )
+    data = lrjax.batches(noise, batch_size=4)
+    sweep = find(trial, data, seeds=3, evaluate_on=evaluate_on, steps=32)
+    assert sweep.answer.learning_rate > 100
+    assert not sweep.answer.failed[sweep.points["learning_rate"] < 1].any()
+
+
 @pytest.mark.parametrize("best", [1e-7, 3e-6, 0.013, 1.0, 25.0])
 def test_it_finds_the_best_rate_inside_and_outside_of_where_it_begins(best):
     sweep = find(landscape(best), seeds=1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
+from lrjax.search._rates import COARSE, FINE, bracket, first_rates, higher, missing
 
 ANYWHERE = (1e-12, 1e6)
 
@@ -69,6 +69,13 @@ def test_where_all_failed_down_to_the_bound_nothing_is_missing():
     assert lacking(None, 0.01, 0.1, bounds=(0.01, 1.0)) == []
     assert lacking(None, 0.0101, 0.1, bounds=(0.01, 1.0)) == []
     assert lacking(None, 0.02, 0.1, bounds=(0.01, 1.0)) == [0.01]
+
+
+def test_above_what_was_tried_five_rates_are_tried_up_to_the_bound():
+    tried_so_far = np.array([0.01, 0.1])
+    assert higher(tried_so_far, ANYWHERE) == [0.251, 0.631, 1.58, 3.98, 10.0]
+    assert higher(tried_so_far, (1e-6, 0.5)) == [0.251, 0.5]
+    assert higher(tried_so_far, (1e-6, 0.1)) == []
 
 
 def test_outside_of_what_was_tried_two_rates_are_tried_at_a_time():
