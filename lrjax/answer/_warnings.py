@@ -117,7 +117,7 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
     return warnings
 
 
-def _moved(data: SweepData, index: int, rates: np.ndarray, flat: np.ndarray, best: int) -> bool:
+def _moved(data: SweepData, index: np.intp, rates: np.ndarray, flat: np.ndarray, best: int) -> bool:
     """Whether a rate moved the loss beside the lowest one: batches are the same, so that is no noise."""
     losses = data.metrics["loss"].astype(float)
     beside = losses[flat[np.argmin(rates)]]

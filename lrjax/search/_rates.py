@@ -69,7 +69,8 @@ def missing(
 
     The best rate must have been trained to the end. It needs a neighbour at most `spacing` away on each side
     that was, too, or failed: dropped points are trained again, gaps are halved, and outside of what was
-    tried two rates are tried at a time. Where no rate trained, lower ones are tried.
+    tried two rates are tried at a time. Where no rate trained, dropped ones are trained again, the highest
+    first, and then lower ones are tried.
 
     Args:
       rates: The rates that were tried, `[rates]`.
@@ -90,6 +91,8 @@ def missing(
     """
     x, ends = np.log10(rates), (math.log10(bounds[0]), math.log10(bounds[1]))
     if best is None:
+        if not known.all():
+            return sorted(rates[~known].tolist())[-_AWAY:]
         if x.min() - ends[0] <= _ALIKE:
             return []
         below = [x.min() - COARSE * step for step in range(1, _AWAY + 1)]

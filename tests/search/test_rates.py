@@ -65,6 +65,12 @@ def test_nothing_is_missing_between_two_trained_neighbours():
     assert lacking(0.01, 0.004, 0.01, 0.025) == []
 
 
+def test_where_all_failed_that_were_not_dropped_those_are_trained_before_lower_ones():
+    assert lacking(None, 1e-4, 1e-3, 0.01, 0.1, dropped=[1e-4, 1e-3]) == [1e-4, 1e-3]
+    many = [10.0**-power for power in range(1, 9)]
+    assert lacking(None, 1.0, *many, dropped=many) == sorted(many)[-5:]
+
+
 def test_where_all_failed_down_to_the_bound_nothing_is_missing():
     assert lacking(None, 0.01, 0.1, bounds=(0.01, 1.0)) == []
     assert lacking(None, 0.0101, 0.1, bounds=(0.01, 1.0)) == []
