@@ -21,8 +21,8 @@ def hopeless(data: SweepData) -> str:
 
     Returns:
       A sentence: that half of the members or more had no finite loss before any update and none at the end,
-      or that at least two rates were trained to the end and all that were have the same losses at every
-      step. "" otherwise.
+      that no loss was measured after an update, or that at least two rates were trained to the end and all
+      that were have the same losses at every step. "" otherwise.
 
     Example:
       >>> import numpy as np, lrjax
@@ -32,12 +32,14 @@ def hopeless(data: SweepData) -> str:
       >>> hopeless(sweep)
       'The loss is the same at every rate: the trial does not depend on it, or all rates are far too low.'
     """
-    final, initial, _ = final_losses(data)
+    final, initial, judged_by = final_losses(data)
     begun = data.stopped_at != 0
     never = ~np.isfinite(initial) & ~np.isfinite(final)
     if begun.any() and never[begun].mean() >= 0.5:
         which = "The loss" if never[begun].all() else "The loss of half of the members or more"
         return f"{which} is not finite before any update, which no rate mends."
+    if judged_by == "training loss" and not (data.recorded_steps > 0).any():
+        return "No loss was measured after an update: pass held-out data with `evaluate_on`, or train longer."
     lines = lines_of(data)
     told = [_differs(data, line) for line in lines]
     if False in told and True not in told:

@@ -10,7 +10,12 @@ _DEEP = 4.0  # margins above the best within which rates are in its basin
 
 
 def interval(
-    rates: np.ndarray, losses: np.ndarray, best: int, margin: float, answered: int | None = None
+    rates: np.ndarray,
+    losses: np.ndarray,
+    best: int,
+    margin: float,
+    answered: int | None = None,
+    tried: np.ndarray | None = None,
 ) -> tuple[float, float] | None:
     r"""The 90 % interval of the best rate.
 
@@ -28,9 +33,11 @@ def interval(
       margin: What counts as equal. The basin is made of the neighbours of the best up to four of these
         above it.
       answered: The place of the rate that is answered; None for the best.
+      tried: All rates that were tried, in increasing order, those among them that an allocation dropped and
+        `losses` does not hold; None for `rates`.
 
     Returns:
-      The lowest and the highest rate; None where there are fewer than two seeds, or no other rate.
+      The lowest and the highest rate; None where there are fewer than two seeds, or two rates.
 
     Example:
       >>> import numpy as np
@@ -41,7 +48,8 @@ def interval(
       (0.018, 0.056)
     """
     counts = np.isfinite(losses).sum(axis=1)
-    if counts[best] < 2 or len(rates) < 2:
+    tried = rates if tried is None else tried
+    if counts[best] < 2 or len(tried) < 2:
         return None
     places, means = basin(losses, best, margin)
     spread = _noise(losses[places])
@@ -53,7 +61,8 @@ def interval(
     # The best rate has the lowest median, which need not be the lowest mean.
     held = (best,) if answered is None else (best, answered)
     low, high = min(lowest[outside], *held), max(highest[-1 - outside], *held)
-    lower, higher = rates[max(0, low - 1)], rates[min(len(rates) - 1, high + 1)]
+    lower = tried[tried < rates[low]].max(initial=tried[0])
+    higher = tried[tried > rates[high]].min(initial=tried[-1])
     return float(np.sqrt(lower * rates[low])), float(np.sqrt(rates[high] * higher))
 
 
@@ -65,12 +74,13 @@ def basin(losses: np.ndarray, best: int, margin: float) -> tuple[np.ndarray, np.
     Arguments are those of `interval`.
     """
     counts = np.isfinite(losses).sum(axis=1)
-    means = np.array([_mean_beside(row, losses[best]) for row in losses])
+    means = np.array([mean_beside(row, losses[best]) for row in losses])
     whole = (counts >= min(2, counts[best])) & ~np.isinf(losses).any(axis=1)
     return _around(whole & (means <= means[best] + _DEEP * margin), best), means
 
 
-def _mean_beside(losses: np.ndarray, best: np.ndarray) -> float:
+def mean_beside(losses: np.ndarray, best: np.ndarray) -> float:
+    """The mean of a row of losses, from what it is beside the best row over the seeds that both have."""
     shared = np.isfinite(losses) & np.isfinite(best)
     if not shared.any():
         return float("inf")

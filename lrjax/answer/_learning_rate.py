@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lrjax._values import as_text, plain
+from lrjax._values import as_text
 from lrjax.answer import _warnings
 from lrjax.answer._hopeless import hopeless, lines_of
 from lrjax.answer._interval import interval
 from lrjax.answer._ledger import medians
-from lrjax.answer._measured import absent, dropped_at, final_losses, steps_text
+from lrjax.answer._measured import absent, dropped_at, final_losses, point_at, steps_text
 from lrjax.answer._paired import fell, within_noise
 from lrjax.answer._parabola import Parabola, parabola
 from lrjax.answer._regime import regimes
@@ -21,6 +21,7 @@ from lrjax.answer._surroundings import best_surrounded
 from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
+_BY_CHANCE = 0.05  # of a curve that jumps around one level: its first value is seldom lower than so many
 _BAD = 2.0  # margins above the best from which on a neighbour is as bad as any; benchmarks/answer_quality.py
 
 
@@ -42,7 +43,8 @@ class Answer:
         dropped: its last loss is of an earlier step, and no match for those of the end. Only where no
         point that was trained on has a score, those dropped last have. Of a point with fewer seeds than
         the best one, the median is shifted by what these seeds make of the best one's.
-      failed: bool `[points, seeds]`, which members failed. Being dropped is no failure.
+      failed: bool `[points, seeds]`, which members failed. Being dropped is no failure, nor is a training
+        loss that jumps around where it began, without rise or fall.
       plateau: The lowest and highest of the rates around the chosen one that do as well as the best, up
         to 2 % of its score or the standard deviation over its seeds, whichever is larger; or None.
       divergence_edge: The lowest rate from which on every rate fails for at least half of the seeds, or
@@ -121,7 +123,10 @@ def judge(data: SweepData) -> Answer:
     final, initial, judged_by = final_losses(data)
     unmeasured = (data.stopped_at >= 0) & np.isnan(final)
     dropped = dropped_at(data)
+    labels = regimes(data)
     worse = (final > initial) & (dropped < 0)[:, None]  # early in training that may yet come right
+    if judged_by == "training loss":
+        worse &= ~_began_low(data, labels)
     failed = ~unmeasured & (~np.isfinite(final) | worse | (data.diverged_at >= 0))
     losses = np.where(unmeasured, np.nan, np.where(failed, np.inf, final))
     reached = _among_equals(_medians(losses), np.median(initial, axis=1), dropped)
@@ -143,7 +148,6 @@ def judge(data: SweepData) -> Answer:
     edge = _edge(
         rates, failed, unmeasured, line, (dropped >= 0) & (_medians(losses) > np.median(initial, axis=1))
     )
-    labels = regimes(data)
     warnings = [
         *_warnings.interruption(data),
         *_warnings.of_search(data),
@@ -157,7 +161,7 @@ def judge(data: SweepData) -> Answer:
     place, answered = (int(np.flatnonzero(kept == index)[0]) for index in (best, chosen))
     return Answer(
         learning_rate=None if rates is None else float(rates[chosen]),
-        point={name: plain(values[chosen]) for name, values in data.points.items()},
+        point=point_at(data, chosen),
         index=chosen,
         score=float(scores[chosen]),
         judged_by=judged_by,
@@ -167,7 +171,9 @@ def judge(data: SweepData) -> Answer:
         divergence_edge=edge,
         recommendation=_recommendation(data, judged_by, chosen, scores[chosen], plateau, edge),
         warnings=tuple(warnings),
-        interval=None if rates is None else interval(rates[kept], losses[kept], place, margin, answered),
+        interval=None
+        if rates is None
+        else interval(rates[kept], losses[kept], place, margin, answered, tried=rates[line]),
         plateau_decades=float("nan") if plateau is None else float(np.log10(plateau[1] / plateau[0])),
         sensitivity=_sensitivity(rates, losses, initial, line, float(scores[best])),
         indistinguishable=alike,
@@ -192,6 +198,14 @@ def _chosen(
     counts = (~unmeasured).sum(axis=1)
     places = [place for place, i in enumerate(line) if i in among and counts[i] == counts[best]]
     return int(line[best_surrounded(rates[line], around[line], places)])
+
+
+def _began_low(data: SweepData, labels: np.ndarray) -> np.ndarray:
+    """Members whose loss did nothing but jump, its first value among others: no worse than at the start."""
+    losses = data.metrics.get("loss")
+    if losses is None:
+        return np.zeros(labels.shape, bool)
+    return (labels == "flat") & ((losses < losses[..., :1]).mean(axis=-1) > _BY_CHANCE)
 
 
 def _medians(losses: np.ndarray) -> np.ndarray:
@@ -359,7 +373,7 @@ def _recommendation(
     edge: float | None,
 ) -> str:
     chosen = (
-        ", ".join(f"{name} = {as_text(values[best])}" for name, values in data.points.items())
+        ", ".join(f"{name} = {as_text(value)}" for name, value in point_at(data, best).items())
         or "the only point"
     )
     seeds = int((~absent(data))[best].sum())

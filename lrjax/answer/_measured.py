@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from lrjax._values import plain
 from lrjax.answer._ledger import Rung, ledger
 from lrjax.results import SweepData
 
@@ -95,6 +98,25 @@ def held_out_values(data: SweepData, name: str) -> np.ndarray:
     best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)[..., None]
     measured = np.isfinite(losses).any(axis=-1)
     return np.where(measured, np.take_along_axis(values, best, axis=-1)[..., 0], np.nan)
+
+
+def point_at(data: SweepData, index: int) -> dict[str, Any]:
+    """A point's own hyperparameters by name: points of one sweep may differ in their names.
+
+    Example:
+      >>> import lrjax
+      >>> task = lrjax.tasks.load("quadratic-deep")
+      >>> grid = [{"learning_rate": 0.01}, {"learning_rate": 0.01, "momentum": 0.9}]
+      >>> sweep = lrjax.sweep(task.trial(lrjax.sgd), grid, task.data, steps=20, progress=False)
+      >>> point_at(sweep, 0)
+      {'learning_rate': 0.01}
+    """
+    others = data.settings.get("absent", {})
+    return {
+        name: plain(values[index])
+        for name, values in data.points.items()
+        if index not in others.get(name, ())
+    }
 
 
 def dropped_at(data: SweepData) -> np.ndarray:

@@ -57,7 +57,7 @@ def fell(before: np.ndarray, after: np.ndarray, surely: bool = False) -> bool:
       surely: Whether chance may pass for a fall once in a hundred times, not in twenty.
 
     Returns:
-      True also where fewer than two seeds are finite both times: nothing is then known of chance.
+      Of one seed, of which nothing is known of chance, whether its loss fell at all.
 
     Example:
       >>> import numpy as np
@@ -66,9 +66,11 @@ def fell(before: np.ndarray, after: np.ndarray, surely: bool = False) -> bool:
       (False, True)
     """
     both = np.isfinite(before) & np.isfinite(after)
-    if both.sum() < 2:
+    if not both.any():
         return True
     fall = float(np.median(before[both] - after[both]))
+    if both.sum() < 2:
+        return fall > 0
     relative = fall > _TELLING * abs(float(np.median(before[both])))
     return relative or not _alike(before, after, _99 if surely else _95)
 

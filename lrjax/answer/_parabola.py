@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrjax.answer._interval import basin
+from lrjax.answer._interval import basin, mean_beside
 
 _LEAST = 4  # points: three determine the curve, and say nothing about how well it fits
 _DRAWS = 500
@@ -18,7 +18,8 @@ class Parabola(NamedTuple):
 
     Attributes:
       vertex: The rate at its lowest point.
-      interval: The 90 % interval of the vertex, over seeds drawn anew; None with one seed.
+      interval: The 90 % interval of the vertex, over seeds drawn anew, at most the rates it goes through;
+        None with one seed.
       r_squared: The share of the losses' variance that it explains, at most 1.
 
     Example:
@@ -46,8 +47,8 @@ def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
       margin: What counts as equal; the basin reaches up to four of these above the best.
 
     Returns:
-      A `Parabola`; None where there are fewer than four points, all losses are equal, or the curve does not
-      open upwards.
+      A `Parabola`; None where there are fewer than four points, all losses are equal, or the curve is not
+      the lowest between the points: it opens downwards, or has its vertex outside.
 
     Example:
       >>> import numpy as np
@@ -63,31 +64,36 @@ def parabola(rates: np.ndarray, losses: np.ndarray, best: int, margin: float) ->
     x = np.log(rates[places])
     center = x.mean()
     curve = np.polyfit(x - center, means[places], 2)
-    vertex = _vertex(curve)
-    if vertex is None:
+    vertex = _lowest(curve, x - center)
+    if not (x[0] < center + vertex < x[-1]):
         return None
     rest = means[places] - np.polyval(curve, x - center)
     total = ((means[places] - means[places].mean()) ** 2).sum()
     r_squared = float(1 - (rest**2).sum() / total)
-    return Parabola(float(np.exp(center + vertex)), _interval(x - center, losses[places], center), r_squared)
+    vertices = _drawn(x - center, losses[places], int(np.flatnonzero(places == best)[0]))
+    ends = None
+    if vertices is not None:
+        low, high = np.exp(center + np.quantile(vertices, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]))
+        ends = float(low), float(high)
+    return Parabola(float(np.exp(center + vertex)), ends, r_squared)
 
 
-def _vertex(curve: np.ndarray) -> float | None:
-    return float(-curve[1] / (2 * curve[0])) if curve[0] > 0 else None
+def _lowest(curve: np.ndarray, x: np.ndarray) -> float:
+    """Where a parabola is the lowest between the ends of `x`."""
+    if curve[0] > 0:
+        return float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[-1]))
+    return float(min(x[0], x[-1], key=lambda end: np.polyval(curve, end)))
 
 
-def _interval(x: np.ndarray, losses: np.ndarray, center: float) -> tuple[float, float] | None:
-    """The vertex's interval: seeds that all points share are drawn with replacement."""
-    shared = losses[:, np.isfinite(losses).all(axis=0)]
-    seeds = shared.shape[1]
-    if seeds < 2:
+def _drawn(x: np.ndarray, losses: np.ndarray, best: int) -> np.ndarray | None:
+    """Where the parabolas of seeds that are drawn with replacement are the lowest; None with one seed."""
+    seeds = np.flatnonzero(np.isfinite(losses[best]))
+    if len(seeds) < 2:
         return None
-    random = np.random.default_rng(0)
-    drawn = [
-        np.polyfit(x, shared[:, random.integers(seeds, size=seeds)].mean(axis=1), 2) for _ in range(_DRAWS)
-    ]
-    found = [vertex for curve in drawn if (vertex := _vertex(curve)) is not None]
-    if not found:
-        return None
-    low, high = np.quantile(found, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return float(np.exp(center + low)), float(np.exp(center + high))
+    random, found = np.random.default_rng(0), []
+    for _ in range(_DRAWS):
+        drawn = losses[:, random.choice(seeds, size=len(seeds))]
+        means = np.array([mean_beside(row, drawn[best]) for row in drawn])
+        if np.isfinite(means).all():  # a rate with few seeds may have none of those drawn
+            found.append(_lowest(np.polyfit(x, means, 2), x))
+    return np.array(found) if found else None

@@ -62,7 +62,8 @@ def trimmed(rates: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarr
       [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0]
     """
     first = len(losses) // 10
-    rates, losses = rates[first : len(rates) - 5], losses[first : len(losses) - 5]
+    last = max(first, len(losses) - 5)
+    rates, losses = rates[first:last], losses[first:last]
     bad = np.flatnonzero(~np.isfinite(losses))
     end = int(bad[0]) if len(bad) else len(losses)
     return rates[:end], losses[:end]
@@ -116,7 +117,7 @@ def valley(rates: np.ndarray, losses: np.ndarray) -> float | None:
 
     The decline is the longest subsequence in which the loss falls, which other points may interrupt, the
     first of several. Of its length $L$, as if it had been without interruption, the rate at
-    $[L / 3] + [L / 6]$ is taken, as fastai does.
+    $[L / 3] + [L / 6]$ is taken, as fastai does; the first rate where that lies before it.
 
     Args:
       rates: `[steps]`.
@@ -139,7 +140,7 @@ def valley(rates: np.ndarray, losses: np.ndarray) -> float | None:
         lengths[i] = 1 + int(lengths[:i].max(initial=0, where=higher))
     end = int(np.argmax(lengths))
     length = int(lengths[end])
-    return float(rates[end - length + length // 3 + length // 6])
+    return float(rates[max(0, end - length + length // 3 + length // 6)])
 
 
 def slide(rates: np.ndarray, losses: np.ndarray) -> float | None:

@@ -9,6 +9,7 @@ from lrjax.results import SweepData
 
 _SAME_ORDER = 0.5  # rank correlation below which a rung says little about a later one
 _ORDERED = 5  # points from which on an order is one: of fewer, chance makes any
+_MOVED = 0.01  # of what the best rate moved the loss by
 _COARSE = ("bfloat16", "float16")
 _FALLING = ("too low", "slow")
 
@@ -109,10 +110,20 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
             "with larger batches, before you trust the answer."
         )
     if rates is not None and (lost := _rounded_away(data)):
-        flat = (regimes == "flat").all(axis=1) & (rates < rates[best])
-        if flat.any():
-            warnings.append(f"Rates up to {rates[flat].max():.3g} did not move the loss, and {lost}")
+        flat = np.flatnonzero((regimes == "flat").all(axis=1) & (rates < rates[best]))
+        if len(flat):
+            still = rates[[index for index in flat if not _moved(data, index, rates[flat], flat, best)]]
+            warnings.append(f"Rates up to {still.max():.3g} did not move the loss, and {lost}")
     return warnings
+
+
+def _moved(data: SweepData, index: np.intp, rates: np.ndarray, flat: np.ndarray, best: int) -> bool:
+    """Whether a rate moved the loss beside the lowest one: batches are the same, so that is no noise."""
+    losses = data.metrics["loss"].astype(float)
+    beside = losses[flat[np.argmin(rates)]]
+    gaps = [np.median(losses[point] - beside, axis=0) for point in (index, best)]
+    known = np.flatnonzero(np.isfinite(gaps[0]) & np.isfinite(gaps[1]))
+    return bool(len(known) and abs(gaps[0][known[-1]]) > _MOVED * abs(gaps[1][known[-1]]))
 
 
 def of_no_difference(data: SweepData, verdict: str) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lrjax._values import encodable, strict
@@ -25,6 +26,7 @@ class Console:
     def __init__(self, json: bool = False):
         self._json = json
         self._quiet = self._verbose = False
+        self._written = ""
 
     def set_level(self, quiet: bool, verbose: bool) -> None:
         """Says how much to tell."""
@@ -55,6 +57,17 @@ class Console:
         """What went wrong without being an error."""
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
+
+    def written(self, directory: Path) -> None:
+        """Where what was measured is from now on, whatever happens."""
+        self._written = str(directory)
+
+    def interrupted(self) -> int:
+        """One line that says what is left after Ctrl-C; returns the exit code."""
+        left = (
+            f"; what was measured is in {self._written}" if self._written else " before anything was measured"
+        )
+        return self.fail(f"interrupted{left}", INTERRUPTED)
 
     def finish(self, about: dict[str, Any]) -> None:
         """The result for machines."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lrjax
-from lrjax.cli._console import BAD_INPUT, ERROR, INTERRUPTED, NOBODY_READS, Console
+from lrjax.cli._console import BAD_INPUT, ERROR, NOBODY_READS, Console
 from lrjax.cli._parser import BadInput, Parser
 from lrjax.cli.commands import add_all
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.finish({"command": options.command, "exit_code": code, **about})
         return code
     except KeyboardInterrupt:
-        return console.fail("interrupted before anything was measured", INTERRUPTED)
+        return console.interrupted()
     except BrokenPipeError:
         with contextlib.suppress(OSError, ValueError):  # so that nothing is said at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

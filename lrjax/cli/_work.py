@@ -43,7 +43,7 @@ def introduce(
     """Says what will be trained."""
     console.tell(f"{options.task}: {task.summary}" if task.summary else options.task)
     seeds = f"{options.seeds} seed{'s' * (options.seeds != 1)}"
-    console.tell(f"{optimizer}, {rates}, {seeds}, {steps} steps")
+    console.tell(f"{optimizer}, {rates}, {seeds}, {steps} step{'s' * (steps != 1)}")
 
 
 def run_sweep(
@@ -84,6 +84,7 @@ def run_sweep(
     command = shlex.join(["lrjax", *options.typed])
     sweep.settings.update(task=options.task, optimizer=optimizer, command=command)
     sweep.save(directory)
+    console.written(directory)
     files = ["sweep.npz", "sweep.json", *draw(sweep, directory / "sweep.png", console)]
     _details(sweep, console)
     console.tell(f"wrote {', '.join(files)} in {directory}\n")

@@ -91,8 +91,8 @@ def optuna_sweep(
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, the study has several objectives or maximizes a loss, or
         a point of the space cannot be trained.
-      Exception: Whatever Optuna, the space, the data or a callback raise. The sweeps of the rounds before are
-        the error's attribute `sweeps`.
+      Exception: Whatever Optuna, the space, the data or a callback raise. The sweeps of the rounds that were
+        trained, of which a callback may have raised it for the last one, are the error's attribute `sweeps`.
 
     Example:
       >>> import lrjax, optuna
@@ -124,7 +124,11 @@ def optuna_sweep(
             expected = f"'loss' or a held-out metric ({', '.join(map(repr, so_far.held_out))})"
             raise _check.fail(_CALL, "metric", expected, repr(metric))
         if on_chunk is not None:
-            on_chunk(so_far)
+            try:
+                on_chunk(so_far)
+            except KeyboardInterrupt:
+                driven.stop()  # or it is lost where the round is done all the same
+                raise
         if driven.stopped:
             raise KeyboardInterrupt
 
@@ -140,7 +144,7 @@ def optuna_sweep(
             while not driven.over() and (trials is None or asked < trials):
                 count = points if trials is None else min(points, trials - asked)
                 asked += count
-                sweeps += driven.round(count, train)
+                driven.round(count, train, sweeps)
         except Exception as error:
             error.sweeps = sweeps  # type: ignore[attr-defined]
             raise
@@ -171,11 +175,13 @@ class _Driven:
         exhausted = getattr(self._study.sampler, "is_exhausted", None)
         return self.stopped or (exhausted is not None and exhausted(self._study))
 
-    def round(self, count: int, train: Callable[[list[Point], int], Sweep]) -> list[Sweep]:
+    def round(self, count: int, train: Callable[[list[Point], int], Sweep], sweeps: list[Sweep]) -> None:
         """Asks for some trials, trains them and tells what came of them; none is left untold.
 
-        Returns:
-          The sweep; none if there was nothing to train.
+        Args:
+          count: How many.
+          train: Gives the sweep of some points; the second argument is the first trial's number.
+          sweeps: Where the sweep goes, unless there is nothing to train.
         """
         waiting: list[optuna.Trial] = []
         told: list[int] = []
@@ -188,8 +194,9 @@ class _Driven:
                     keys.append(identity(point))
                     grid.setdefault(keys[-1], point)
             if self.stopped or not grid:
-                return []
+                return
             found = train(list(grid.values()), waiting[0].number)
+            sweeps.append(found)
             outcomes = dict(zip(grid, _outcomes(found, self._metric, self._worst), strict=True))
             for key in keys:
                 self._tell(waiting[0], outcomes[key])
@@ -203,7 +210,6 @@ class _Driven:
         for number in told:
             for callback in self._callbacks:
                 self._stoppable(callback, self._study, trials[number])
-        return [found]
 
     def _ask(self, waiting: list[optuna.Trial]) -> Point | None:
         """One more trial among those that wait to be told, and its point; None if the space prunes it."""

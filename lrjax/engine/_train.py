@@ -432,23 +432,32 @@ def _pinned() -> Iterator[None]:
         yield
 
 
+_told: list[Callable[[], None]] = []  # who is told of the first Ctrl-C, the outermost first
+
+
 @contextlib.contextmanager
 def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Calls `act` on the first Ctrl-C; the second one raises KeyboardInterrupt."""
+    """Calls `act` on the first Ctrl-C, as all do that are nested; the second one raises KeyboardInterrupt."""
+    in_main = threading.current_thread() is threading.main_thread()
     usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+    if not in_main or usual not in (signal.default_int_handler, _tell_of_interrupt):  # the user's own stays
         yield
         return
-
-    def handle(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, usual)
-        act()
-
-    signal.signal(signal.SIGINT, handle)
+    if not _told:
+        signal.signal(signal.SIGINT, _tell_of_interrupt)
+    _told.append(act)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        _told.remove(act)
+        if not _told:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _tell_of_interrupt(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for act in list(_told):
+        act()
 
 
 def _padded(x: Any, length: int) -> jax.Array:

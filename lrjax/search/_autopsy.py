@@ -14,6 +14,7 @@ import numpy as np
 from lrjax import _check, _tree
 from lrjax.answer import Autopsy, judge
 from lrjax.answer._autopsy import plain_path
+from lrjax.answer._measured import point_at
 from lrjax.engine._member import Arrays, Member
 from lrjax.engine._replay import cause_of
 from lrjax.results import SweepData
@@ -208,7 +209,7 @@ def _opened(sweep: SweepData, who: Who, alone: Alone, before: int) -> Autopsy:
     return Autopsy(
         point=who[0],
         seed=who[1],
-        hyperparams=_hyperparams(sweep, who[0]),
+        hyperparams=point_at(sweep, who[0]),
         name=sweep.name,
         **fault._asdict(),
         steps=steps,
@@ -296,9 +297,3 @@ def _departure(sweep: SweepData, who: Who, losses: np.ndarray) -> tuple[int, flo
     recorded[at] = sweep.metrics["loss"][who][compared]
     off = deviations(losses[:length], recorded)[at]
     return int(next(iter(at[off > TOLERANCE]), -1)), float(off.max(initial=0.0))
-
-
-def _hyperparams(sweep: SweepData, point: int) -> dict[str, Any]:
-    absent = sweep.settings.get("absent", {})
-    own = {name: values[point] for name, values in sweep.points.items() if point not in absent.get(name, ())}
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import math
 import os
 import sys
@@ -22,15 +21,15 @@ import numpy as np
 
 from lrjax import _check
 from lrjax.answer import absent, dropped_at, hopeless, interrupted
-from lrjax.engine import Job, on_interrupt
-from lrjax.results import AnotherSweep, Cost, Plan, SweepData
+from lrjax.engine import Archive, Job, on_interrupt
+from lrjax.results import Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
-from lrjax.search._range_test import range_test
-from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
+from lrjax.search._range_test import RangeTest, range_test
+from lrjax.search._rates import COARSE, FINE, bracket, first_rates, higher, missing
 from lrjax.search._result import Sweep, as_sweep
-from lrjax.search._run import run
+from lrjax.search._run import check_place, run
 from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
@@ -38,7 +37,7 @@ _RAMP = 100  # steps of the range test
 _RAMP_SEEDS = 5  # the most that it trains
 _SHORT = 50  # steps below which a run is shorter than the range test that would prepare it
 _BEYOND = 1e3  # how far outside of the first rates the search goes
-_DESCENTS = 3  # how often lower rates are tried where all fail
+_DESCENTS = 3  # how often lower rates are tried where all fail, and higher ones where none learns
 _ENOUGH = 25  # the default budget, in rates trained to the end
 _MOST_SEEDS = 10
 _MOST_ALIKE = 6  # points that get more seeds at a time
@@ -97,6 +96,7 @@ class Course:
       asked: The other arguments of `_asked.job`.
       stages: What was trained.
       lines: What was done, a line each.
+      ramp: The range test, if there was one.
       spent: What was spent beside the stages.
       unfinished: What the search would have done and did not, a sentence.
     """
@@ -113,6 +113,7 @@ class Course:
     asked: dict[str, Any]
     stages: list[Sweep] = dataclasses.field(default_factory=list)
     lines: list[str] = dataclasses.field(default_factory=list)
+    ramp: RangeTest | None = None
     spent: Cost | None = None
     unfinished: str = ""
     stopped: bool = False
@@ -131,7 +132,9 @@ class Course:
         _asked.check_run(self.call, self.on_chunk, self.checkpoint_seconds)
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
-            _check_directory(self.call, Path(self.directory))
+            check_place(self.call, Path(self.directory), search=True)
+            with Archive(self.call, Path(self.directory) / "stage-1", self.checkpoint_seconds):
+                pass  # what stands in the way of storing is told before anything is trained
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
         self._check_budget(ramp, points or 2)
         self._check_time(began)
@@ -142,6 +145,7 @@ class Course:
         try:
             self._first(rates)
             self._descend(bounds)
+            self._ascend(bounds)
             best = None
             while self._best_rate is not None and best != (best := self._best_rate):
                 self._close_in(COARSE, bounds)
@@ -155,6 +159,10 @@ class Course:
             self._note(self.unfinished)
         result = self.merged()
         if self.directory is not None:
+            if (
+                self.ramp is not None
+            ):  # not before: until a stage is accepted, it may be another search's place
+                self.ramp.save(Path(self.directory) / "range-test")
             result.save(self.directory)
         return result
 
@@ -256,9 +264,7 @@ class Course:
         )
         if self.stopped:
             raise KeyboardInterrupt  # nothing that is a sweep is measured
-        self.spent = test.cost
-        if self.directory is not None:
-            test.save(Path(self.directory) / "range-test")
+        self.ramp, self.spent = test, test.cost
         begin = f"range test, {ramp} steps x {_count(seeds, 'seed')}"
         if test.suggestion is None:
             self._note(f"{begin}: no suggestion. {test.reason}")
@@ -298,6 +304,18 @@ class Course:
                 return
             self._try_rates(wanted, "every rate failed: trying")
 
+    def _ascend(self, bounds: tuple[float, float]) -> None:
+        """Where none learned anything, and the highest rate did best: tries higher ones, a few times."""
+        for _ in range(_DESCENTS):
+            sweep = self.merged()
+            rates, scores = sweep.points[sweep.name].astype(float), sweep.answer.scores
+            if self._best_rate is not None or hopeless(sweep) or not np.isfinite(scores).any():
+                return
+            wanted = higher(rates, bounds) if np.argmin(scores) == np.argmax(rates) else []
+            if not wanted:
+                return
+            self._try_rates(wanted, "none learned anything, and the highest did best: trying")
+
     def _close_in(self, spacing: float, bounds: tuple[float, float]) -> None:
         """Trains what the best rate is to be compared with."""
         while wanted := self._missing(spacing, bounds):
@@ -307,7 +325,8 @@ class Course:
         sweep = self.merged()
         rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
         known = dropped_at(sweep) < 0
-        return missing(rates, known, answer.best, spacing, bounds, answer.plateau)
+        plateau = None if answer.best is None or _is_flat(answer.regimes[answer.best]) else answer.plateau
+        return missing(rates, known, answer.best, spacing, bounds, plateau)
 
     def _try_rates(self, wanted: Sequence[float], why: str) -> None:
         affordable = self._affordable() // self.seeds
@@ -382,7 +401,11 @@ class Course:
 
         def look(sweep: Sweep) -> None:
             if self.on_chunk is not None:
-                self.on_chunk(self.merged(sweep))
+                try:
+                    self.on_chunk(self.merged(sweep))
+                except KeyboardInterrupt:
+                    self.stop()  # or it is lost where the stage is done all the same
+                    raise
             if time.perf_counter() - began > left:
                 raise _OutOfTime
 
@@ -445,19 +468,9 @@ class Course:
         return [stage.cost for stage in self.stages] + ([self.spent] if self.spent else [])
 
 
-def _check_directory(call: str, directory: Path) -> None:
-    """Requires that a directory holds no other sweep's result, which would be replaced."""
-    try:
-        about = json.loads((directory / "sweep.json").read_text())
-        is_search = "search" in about["settings"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError):
-        is_search = False
-    if not is_search:
-        expected = "a directory of this search, or a new one"
-        got = f"{os.fspath(directory)}, where another sweep is stored"
-        raise AnotherSweep(str(_check.fail(call, "directory", expected, got)))
+def _is_flat(regimes: np.ndarray) -> bool:
+    """Whether most seeds' losses did not move: rates that do as well are then no plateau, but too low."""
+    return bool(np.mean(regimes == "flat") > 0.5)
 
 
 def _list(rates: Sequence[float]) -> str:

@@ -55,7 +55,7 @@ def find_learning_rate(
        are among the best, next to the best, or not told from it by the seeds.
     3. Until the best rate has a neighbour on each side that was trained to the end, or failed, those that
        are missing are trained, also outside of the range. Then the same at 0.2 decades. Where all fail, lower
-       rates are tried.
+       rates are tried; where none learns anything and the highest does best, higher ones.
     4. Rates that the seeds do not tell from the best are trained with more seeds, up to ten, until one is
        left, or they are within 2 % of each other.
 
@@ -118,16 +118,10 @@ def find_learning_rate(
       True
     """
     call = "find_learning_rate"
-    if minimum is not None:
-        _check.number(call, "minimum", minimum, low=0, open_low=True)
-    if maximum is not None:
-        _check.number(call, "maximum", maximum, low=float(minimum or 0.0), open_low=True)
+    _grid.check_ends(call, minimum, maximum)
     if points is not None:
         _check.integer(call, "points", points, low=2)
-    fixed = dict(hyperparams or {})
-    if name in fixed:
-        expected = f"the hyperparameters beside {name!r}, which is searched"
-        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
+    fixed = _grid.beside(call, hyperparams, name, "which is searched")
     _grid.points(call, [{**fixed, name: 1.0}], name)
     steps = _check.integer(call, "steps", steps, low=1)
     seeds = _check.integer(call, "seeds", seeds, low=1)

@@ -47,6 +47,46 @@ def points(call: str, grid: Any, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def beside(call: str, hyperparams: Any, name: str, what: str) -> dict[str, Any]:
+    """The hyperparameters beside the one that a search moves, checked.
+
+    Args:
+      call: The public function the user called.
+      hyperparams: One value each, by name; None for none.
+      name: The hyperparameter that is moved.
+      what: What becomes of it, as in "which climbs".
+    """
+    if hyperparams is None:
+        return {}
+    if not isinstance(hyperparams, Mapping) or not all(isinstance(key, str) for key in hyperparams):
+        expected = "a dict of name to value, or None"
+        raise _check.fail_type(call, "hyperparams", expected, _check.describe(hyperparams))
+    if name in hyperparams:
+        expected = f"the hyperparameters beside {name!r}, {what}"
+        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
+    found = {key: _plain(value) for key, value in hyperparams.items()}
+    for key, value in found.items():
+        argument = f"hyperparams[{key!r}]"
+        if isinstance(value, numbers.Real) and not math.isfinite(_as_trained(value)):
+            raise _check.fail(call, argument, "a finite number (in float32)", _check.describe(value))
+        if not (value is None or isinstance(value, (bool, str, numbers.Real)) or callable(value)):
+            expected = "one number, bool, string, None or callable"
+            raise _check.fail_type(call, argument, expected, _check.describe(value))
+    return found
+
+
+def check_ends(call: str, minimum: float | None, maximum: float | None) -> None:
+    """Requires of the ends of a range of rates that they are in order, also in float32; None is no end."""
+    low = 0.0
+    for argument, end in (("minimum", minimum), ("maximum", maximum)):
+        if end is None:
+            continue
+        _check.number(call, argument, end, low=low, open_low=True)
+        if not _as_trained(low) < _as_trained(end) < math.inf:
+            raise _check.fail(call, argument, f"one finite number > {low:g} (in float32)", f"{float(end):g}")
+        low = float(end)
+
+
 def identity(point: Mapping[str, Any]) -> Hashable:
     """What tells a point from others: numbers are compared as float32, as they are trained."""
     return tuple((name, _identity(_plain(point[name]))) for name in sorted(point))

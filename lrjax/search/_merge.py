@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +48,15 @@ def merge(stages: Sequence[SweepData], search: dict[str, Any], extra: Cost | Non
         return whole
 
     def tables(take: Callable[[SweepData], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {name: table(lambda stage, name=name: take(stage)[name], np.nan) for name in take(first)}
+        known = {name: values for stage in stages for name, values in take(stage).items()}
+
+        def of(stage: SweepData, name: str) -> np.ndarray:
+            nothing = np.full((*stage.diverged_at.shape, *known[name].shape[2:]), np.nan, known[name].dtype)
+            return take(stage).get(
+                name, nothing
+            )  # on test data nothing is measured where all members diverged
+
+        return {name: table(functools.partial(of, name=name), np.nan) for name in known}
 
     settings = {**first.settings, "seeds": seeds, "search": search}
     if "schedules" in settings:

@@ -224,7 +224,8 @@ def range_test(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
-      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing.
+      KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing. If
+        that chunk was the last one, the whole test is the error's attribute `range_test`.
 
     References:
       Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
@@ -244,13 +245,13 @@ def range_test(
     if not isinstance(trial, Trial):
         hint = " (make one with `lrjax.trial(init_params, loss, optimizer)`)"
         raise _check.fail_type(call, "trial", "a `lrjax.Trial`", _check.describe(trial) + hint)
-    point = dict(hyperparams or {})
+    point = _grid.beside(call, hyperparams, name, "which climbs")
     _grid.points(call, [{**point, name: 1.0}], name)
-    if name in point:
-        expected = f"the hyperparameters beside {name!r}, which climbs"
-        raise _check.fail(call, "hyperparams", expected, f"one with {name!r}")
     if name in trial.static:
         raise _check.fail(call, "name", "a hyperparameter that is traced", f"{name!r}, which is static")
+    for argument, end in (("minimum", minimum), ("maximum", maximum)):
+        _check.number(call, argument, end)
+    _grid.check_ends(call, minimum, maximum)
     rates = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
     source, of_data = _arguments.source(call, data, [point], steps)
     probe = Job(
@@ -290,7 +291,9 @@ def range_test(
     stop = threading.Event()
     with on_interrupt(stop.set):
         probed = train(probe, lambda progress, measured: None)
-        _check_whole(probed, stop)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        _check_whole(probed)
         _check_responds(call, name, probed)
         with progress_bar(progress, steps, [point], name, call) as show:
 
@@ -300,9 +303,9 @@ def range_test(
                     raise KeyboardInterrupt
 
             found = train(job, report)
-        _check_whole(found, stop)
+        _check_whole(found)
     held_out = found.held_out.get("loss")
-    return RangeTest(
+    test = RangeTest(
         learning_rates=rates,
         losses=found.metrics["loss"][0],
         held_out=None if held_out is None else held_out[0, :, 1:],
@@ -312,6 +315,11 @@ def range_test(
         cost=found.cost,
         plan=found.plan,
     )
+    if stop.is_set():
+        interrupt = KeyboardInterrupt()
+        interrupt.range_test = test  # type: ignore[attr-defined]
+        raise interrupt
+    return test
 
 
 class _Climb(NamedTuple):
@@ -351,8 +359,6 @@ def _climbing(trial: Trial, name: str, rates: np.ndarray) -> Trial:
 
 
 def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str) -> np.ndarray:
-    _check.number(call, "minimum", minimum, low=0, open_low=True)
-    _check.number(call, "maximum", maximum, low=float(minimum), open_low=True)
     if spacing == "log":
         return np.geomspace(float(minimum), float(maximum), steps)
     if spacing == "linear":
@@ -360,9 +366,9 @@ def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str)
     raise _check.fail(call, "spacing", "'log' or 'linear'", repr(spacing))
 
 
-def _check_whole(found: SweepData, stop: threading.Event) -> None:
+def _check_whole(found: SweepData) -> None:
     """Passes an interrupt on: what a part of a ramp says is wrong."""
-    if stop.is_set() or (found.stopped_at >= 0).any():
+    if (found.stopped_at >= 0).any():
         raise KeyboardInterrupt
 
 

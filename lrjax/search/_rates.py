@@ -11,7 +11,7 @@ import numpy as np
 
 COARSE, FINE = 0.4, 0.2  # how far apart rates are tried, first and around the best
 _ALIKE = 0.05  # distances that differ by less are one
-_DOWN = 5  # rates tried below those that all failed
+_AWAY = 5  # rates tried below those that all failed, or above those of which none learned anything
 _WIDE = 2.0  # decades of rates as good as the best after which the search does not look further outside
 
 
@@ -69,7 +69,8 @@ def missing(
 
     The best rate must have been trained to the end. It needs a neighbour at most `spacing` away on each side
     that was, too, or failed: dropped points are trained again, gaps are halved, and outside of what was
-    tried two rates are tried at a time. Where no rate trained, lower ones are tried.
+    tried two rates are tried at a time. Where no rate trained, dropped ones are trained again, the highest
+    first, and then lower ones are tried.
 
     Args:
       rates: The rates that were tried, `[rates]`.
@@ -90,7 +91,11 @@ def missing(
     """
     x, ends = np.log10(rates), (math.log10(bounds[0]), math.log10(bounds[1]))
     if best is None:
-        below = [x.min() - COARSE * step for step in range(1, _DOWN + 1)]
+        if not known.all():
+            return sorted(rates[~known].tolist())[-_AWAY:]
+        if x.min() - ends[0] <= _ALIKE:
+            return []
+        below = [x.min() - COARSE * step for step in range(1, _AWAY + 1)]
         return _as_rates(below, rates, bounds, ends)
     wanted: list[float] = [] if known[best] else [x[best]]
     for side, end in zip((-1, 1), ends, strict=True):
@@ -108,6 +113,27 @@ def missing(
         elif not _is_wide(plateau, rates, side):
             wanted += [x[best] + side * spacing, x[best] + 2 * side * spacing]
     return _as_rates(wanted, rates, bounds, ends)
+
+
+def higher(rates: np.ndarray, bounds: tuple[float, float]) -> list[float]:
+    """Rates above those that were tried.
+
+    Args:
+      rates: The rates that were tried, `[rates]`.
+      bounds: The lowest and the highest rate that may be tried.
+
+    Returns:
+      Rates to train, increasing; none at the bound.
+
+    Example:
+      >>> import numpy as np
+      >>> higher(np.array([0.01, 0.03, 0.1]), (1e-6, 1.0))
+      [0.251, 0.631, 1.0]
+    """
+    x, ends = np.log10(rates), (math.log10(bounds[0]), math.log10(bounds[1]))
+    if ends[1] - x.max() <= _ALIKE:
+        return []
+    return _as_rates([x.max() + COARSE * step for step in range(1, _AWAY + 1)], rates, bounds, ends)
 
 
 def _is_wide(plateau: tuple[float, float] | None, rates: np.ndarray, side: int) -> bool:

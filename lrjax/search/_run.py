@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
+from lrjax import _check
 from lrjax.engine import Archive, Job, Progress, train
-from lrjax.results import SweepData
+from lrjax.results import AnotherSweep, SweepData
 from lrjax.search._progress import progress_bar
 from lrjax.search._result import Sweep, as_sweep
 
@@ -38,6 +41,7 @@ def run(
     with contextlib.ExitStack() as stack:
         archive = None
         if directory is not None:
+            check_place(call, Path(directory), search=False)
             archive = stack.enter_context(Archive(call, directory, float(checkpoint_seconds)))
             job = _with_intervals(job, asked, archive.intervals)
         show = stack.enter_context(progress_bar(progress, job.steps, job.points, job.name, call))
@@ -59,6 +63,27 @@ def run(
         if directory is not None:
             result.save(directory)
     return result
+
+
+def check_place(call: str, directory: Path, search: bool) -> None:
+    """Requires that a directory holds no other result, which would be replaced.
+
+    Args:
+      call: The public function the user called.
+      directory: Where it is to be stored.
+      search: Whether a search is, which has folders for its stages; else a sweep, which has checkpoints.
+    """
+    try:
+        is_search = "search" in json.loads((directory / "sweep.json").read_text())["settings"]
+    except OSError:  # nothing is there, or nothing that can be read: whether it can be written is seen later
+        return
+    except (ValueError, KeyError, TypeError):
+        is_search = False
+    if is_search == search and (search or (directory / "checkpoints").is_dir()):
+        return
+    what = "search" if search else "sweep"
+    got = f"{os.fspath(directory)}, where {'a search' if is_search else 'another sweep'} is stored"
+    raise AnotherSweep(str(_check.fail(call, "directory", f"a directory of this {what}, or a new one", got)))
 
 
 def _with_intervals(job: Job, asked: tuple[int | None, int | None], stored: tuple[int, int] | None) -> Job:

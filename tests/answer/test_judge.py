@@ -223,6 +223,35 @@ def test_what_was_dropped_or_interrupted_is_not_compared():
     assert judge(data).learning_rate is not None
 
 
+def around(level, *, start, seeds=3):
+    """A sweep over three rates whose training losses jump around a level, the same at each but for a hair."""
+    data = measured({"learning_rate": RATES[:3]}, [[5.0] * seeds] * 3, held_out=False)
+    noise = np.random.default_rng(0).normal(size=(1, seeds, STEPS))
+    data.metrics["loss"][...] = level + noise * (1 + 1e-4 * np.arange(3))[:, None, None]
+    data.metrics["loss"][..., 0] = start
+    return data
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e-6, 0.0), (1.0, -1e3)])
+def test_rates_that_do_not_move_a_noisy_loss_are_not_said_to_diverge(scale, shift):
+    """That the last losses are above the first one by chance would else advise lower rates still."""
+    data = around(10.0, start=9.0)
+    data.metrics["loss"][...] = scale * data.metrics["loss"] + shift
+    answer = judge(data)
+    assert not answer.failed.any()
+    assert answer.divergence_edge is None
+    assert answer.recommendation.endswith("No point lowered the loss by more than chance would.")
+    alone = around(10.0, start=9.0, seeds=1)
+    assert judge(alone).learning_rate is None
+    assert "diverged" not in judge(alone).warnings[0]
+
+
+def test_a_loss_that_jumps_far_above_its_start_failed():
+    answer = judge(around(10.0, start=7.0))
+    assert answer.failed.all()
+    assert answer.warnings[0].startswith("Everything diverged")
+
+
 def test_a_rate_that_matters_beside_one_that_does_not():
     answer = judge(two([[1], [1], [1], [2], [1], [3]]))
     assert answer.learning_rate == 0.1
@@ -321,12 +350,15 @@ def test_a_training_loss_is_the_mean_over_the_last_tenth():
     assert judged_by == "training loss"
 
 
-def test_a_single_record_is_enough():
+def test_a_single_record_before_any_update_tells_nothing():
     data = measured({"learning_rate": [0.1]}, [[2]], held_out=False)
     data = dataclasses.replace(
         data, metrics={"loss": np.float32([[[3.0]]])}, recorded_steps=np.array([0]), steps=1
     )
-    assert judge(data).score == 3.0
+    expected = "No loss was measured after an update"
+    assert judge(data).recommendation.startswith(f"No learning rate can be recommended. {expected}")
+    later = dataclasses.replace(data, recorded_steps=np.array([1]), steps=2)
+    assert judge(dataclasses.replace(later, held_out=data.held_out)).judged_by == "training loss"
 
 
 def test_a_single_point():
@@ -411,6 +443,13 @@ def test_the_best_point_names_all_its_hyperparameters():
     assert answer.learning_rate == 1.0
     assert answer.point == {"learning_rate": 1.0, "b1": 0.9}
     assert answer.recommendation.startswith("Use learning_rate = 1, b1 = 0.9: ")
+
+
+def test_a_point_without_a_hyperparameter_is_not_said_to_have_it():
+    points = {"learning_rate": [0.1, 0.01], "momentum": [None, 0.9]}
+    data = measured(points, [[1], [2]], settings={"absent": {"momentum": [0]}})
+    assert judge(data).point == {"learning_rate": 0.1}
+    assert judge(data).recommendation.startswith("Use learning_rate = 0.1: ")
 
 
 def test_plateau_edge_and_warnings_are_those_of_the_bests_line():

@@ -72,6 +72,19 @@ def test_three_points_one_seed_or_a_ridge():
     assert parabola(RATES, -losses, 0, 10.0) is None
 
 
+def test_a_vertex_outside_of_what_was_tried_is_no_opinion():
+    slope = np.log10(RATES)[:, None] + 0.01 * np.log10(RATES)[:, None] ** 2 + np.array([[0.0, 0.1]])
+    assert parabola(RATES, slope, 0, 10.0) is None  # lowest at 1e-50
+
+
+def test_the_interval_holds_the_vertex_where_few_seeds_are_shared():
+    losses = basin(seeds=10, noise=0.3)
+    losses[[0, 1, 5, 6], 3:] = np.nan
+    for best in (2, 3):
+        found = parabola(RATES, losses, best, 10.0)
+        assert RATES[0] <= found.interval[0] <= found.vertex <= found.interval[1] <= RATES[-1]
+
+
 def test_equal_losses_are_no_parabola():
     assert parabola(RATES, np.full((len(RATES), 3), 0.1), 0, 1.0) is None
 

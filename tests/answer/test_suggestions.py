@@ -73,7 +73,8 @@ def test_the_valley_is_the_first_longest_decline(losses):
     length, end = longest_decline(losses)
     rates = 10.0 ** np.arange(len(losses))
     third = length / 3
-    expected = None if len(losses) < 2 else rates[end - length + int(third) + int(third / 2)]
+    place = max(0, end - length + int(third) + int(third / 2))  # a short decline at the start has none before
+    expected = None if len(losses) < 2 else rates[place]
     assert rules.valley(rates, losses) == expected
 
 
@@ -107,6 +108,17 @@ def test_trims_are_a_tenth_five_points_and_what_follows_a_value_that_is_not_fini
     rates, kept = rules.trimmed(RATES[:40], losses)
     assert kept.tolist() == list(range(4, 30))
     assert rates.tolist() == RATES[4:30].tolist()
+
+
+def test_a_loss_that_rises_from_the_start_has_its_valley_at_the_lowest_rate():
+    assert rules.valley(RATES, np.arange(60.0)) == RATES[0]
+    assert rules.valley(RATES, np.array([2.0, 1.0, *range(3, 61)])) == RATES[0]
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_of_five_points_or_fewer_none_is_left(count):
+    rates, kept = rules.trimmed(RATES[:count], np.ones(count))
+    assert len(rates) == len(kept) == max(0, count - 5)
 
 
 @pytest.mark.parametrize("rule", rules.RULES)

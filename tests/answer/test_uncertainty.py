@@ -76,6 +76,18 @@ def test_the_answered_rate_is_in_the_interval_where_it_is_not_the_one_of_the_low
     assert low < RATES[3] < RATES[5] < high
 
 
+def test_a_rate_that_was_dropped_is_a_neighbour_between_which_and_the_best_nothing_was_tried():
+    losses = np.array([[1.0, 1.1], [2.0, 2.1]])
+    low, high = interval(RATES[[2, 4]], losses, 0, 0.1, tried=RATES)
+    assert low == pytest.approx(np.sqrt(RATES[1] * RATES[2]))
+    assert high == pytest.approx(np.sqrt(RATES[2] * RATES[3]))
+
+
+def test_one_rate_gives_no_interval():
+    assert interval(RATES[:1], np.ones((1, 3)), 0, 0.1) is None
+    assert interval(RATES[:1], np.ones((1, 3)), 0, 0.1, tried=RATES[:2]) is not None
+
+
 def test_one_seed_gives_no_interval_and_a_warning():
     answer = judged(basin(seeds=1))
     assert answer.interval is None
@@ -229,6 +241,15 @@ def test_coarse_numbers_are_named_where_small_rates_did_not_move_the_loss():
     assert f"{RATES[1]:.3g}" in warning
     data.settings["dtypes"] = ["float32"]
     assert not any("bfloat16" in warning for warning in judge(data).warnings)
+
+
+def test_a_small_rate_that_did_move_the_loss_is_none_of_those_that_coarse_numbers_held():
+    data = measured({"learning_rate": RATES.tolist()}, basin(), start=60.0, settings={"dtypes": ["bfloat16"]})
+    noise = 5 * np.random.default_rng(0).normal(size=100)
+    data.metrics["loss"][:3] = 60.0 + noise
+    data.metrics["loss"][2] -= 0.03 * np.arange(100)
+    (warning,) = [w for w in judge(data).warnings if "bfloat16" in w]
+    assert warning.startswith(f"Rates up to {RATES[1]:.3g} did not move the loss")
 
 
 def test_the_table_tells_interval_regimes_and_how_many_points_are_alike():

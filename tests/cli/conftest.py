@@ -12,6 +12,8 @@ import pytest
 from lrjax import cli
 
 TASKS = """
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,6 +90,15 @@ def interrupted():
     def f(step):
         if step >= 20:
             raise KeyboardInterrupt
+        return {"x": np.float32(1.0), "y": np.float32(2.0)}
+
+    return lrjax.tasks.Task(make, lrjax.from_function(f, on_device=False), steps=40)
+
+
+def interrupted_at_the_end():
+    def f(step):
+        if step == 39:
+            signal.raise_signal(signal.SIGINT)
         return {"x": np.float32(1.0), "y": np.float32(2.0)}
 
     return lrjax.tasks.Task(make, lrjax.from_function(f, on_device=False), steps=40)

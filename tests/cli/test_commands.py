@@ -318,6 +318,28 @@ def test_exit_code_130_before_anything_was_measured(call):
     assert (code, err) == (130, "lrjax: interrupted before anything was measured\n")
 
 
+def test_an_interrupt_in_the_last_step_of_a_range_test_loses_nothing(call, here):
+    code, _, err = call(
+        "range-test", "mine.py:interrupted_at_the_end", "--steps", "40", "--seeds", "1", "--progress=none"
+    )
+    directory = "runs/range-test-mine-interrupted_at_the_end"
+    assert (code, err) == (130, f"lrjax: interrupted; what was measured is in {directory}\n")
+    assert np.isfinite(lrjax.load(here / directory).losses).all()
+
+
+@pytest.mark.parametrize("command", ["range-test", "sweep"])
+def test_an_interrupt_while_the_picture_is_drawn_loses_nothing(call, here, monkeypatch, command):
+    def plot(measured):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lrjax.RangeTest, "plot", plot)
+    monkeypatch.setattr(lrjax.Sweep, "plot", plot)
+    rates = ("--learning-rate", "0.01,0.1") if command == "sweep" else ("--minimum", "1e-4")
+    code, _, err = call(command, "mine.py:tiny", *rates, "--progress=none")
+    assert (code, err) == (130, f"lrjax: interrupted; what was measured is in runs/{command}-mine-tiny\n")
+    lrjax.load(here / "runs" / f"{command}-mine-tiny")
+
+
 def test_without_matplotlib_everything_but_the_picture_is_there(call, here, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = call(*small_sweep("--directory", "out"))

@@ -379,9 +379,18 @@ def test_an_error_of_a_callback_comes_after_all_of_the_round_is_told():
         raise RuntimeError("wrong callback")
 
     study = study_of()
-    with pytest.raises(RuntimeError, match="wrong callback"):
+    with pytest.raises(RuntimeError, match="wrong callback") as caught:
         drive(study, callbacks=[callback])
     assert states_of(study) == [TrialState.COMPLETE] * 4
+    (trained,) = caught.value.sweeps
+    np.testing.assert_array_equal(trained.points["learning_rate"], rates_of(study))
+
+
+def test_an_interrupt_that_a_round_s_last_chunk_raises_is_not_lost():
+    def look(so_far):
+        raise KeyboardInterrupt
+
+    assert len(drive(study_of(), trials=12, on_chunk=look, steps=1)) == 1
 
 
 def test_ctrl_c_in_a_round_fails_its_trials_and_returns_all_rounds(capfd):

@@ -549,7 +549,7 @@ def test_nothing_is_left_in_the_directory_by_a_refused_sweep(tmp_path):
         ({"points": 5.0}, TypeError, "`find_learning_rate(points=...)` must be an integer >= 2, got 5.0"),
         ({"steps": 0}, ValueError, "`find_learning_rate(steps=...)` must be an integer >= 1, got 0"),
         ({"seeds": 0}, ValueError, "`find_learning_rate(seeds=...)` must be an integer >= 1, got 0"),
-        ({"minimum": 1e-5, "maximum": 1.00000001e-5}, ValueError, "must be points that differ (in float32)"),
+        ({"minimum": 1e-5, "maximum": 1.00000001e-5}, ValueError, "number > 1e-05 (in float32), got 1e-05"),
         ({"budget": 1.5}, TypeError, "`find_learning_rate(budget=...)` must be member-steps (an integer), a"),
         ({"budget": 0}, ValueError, "`find_learning_rate(budget=...)` must be an integer >= 1, got 0"),
         (

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import lrjax
+from lrjax.engine import _train
 from lrjax.results import AnotherSweep
+from lrjax.search import _course
 
 STEPS = 16
 DATA = lrjax.batches(np.zeros(4), batch_size=4)
@@ -70,6 +72,19 @@ def test_where_nothing_is_learned_there_is_no_answer_and_no_lower_rates_are_trie
     assert course(sweep)[-1] == "no rate lowered the loss by more than chance would"
     assert len(course(sweep)) == 3  # before: no range test, the first rates
     assert sweep.settings["search"]["unfinished"] == ""
+
+
+@pytest.mark.parametrize("evaluate_on", [None, np.zeros(4)])
+def test_where_all_rates_are_far_too_low_higher_ones_are_tried(evaluate_on):
+    """A loss of a millionth's size, whose batches move it by more than the first rates do."""
+    noise = np.random.default_rng(0).normal(size=64).astype(np.float32)
+    trial = lrjax.trial(
+        lambda key: 10.0 + jax.random.normal(key), lambda w, x: 1e-6 * jnp.mean((w - x) ** 2), lrjax.sgd
+    )
+    data = lrjax.batches(noise, batch_size=4)
+    sweep = find(trial, data, seeds=3, evaluate_on=evaluate_on, steps=32)
+    assert sweep.answer.learning_rate > 100
+    assert not sweep.answer.failed[sweep.points["learning_rate"] < 1].any()
 
 
 @pytest.mark.parametrize("best", [1e-7, 3e-6, 0.013, 1.0, 25.0])
@@ -354,6 +369,18 @@ def test_an_interrupt_returns_what_was_measured_and_says_how_to_go_on():
     assert any("not finished" in warning for warning in sweep.answer.warnings)
 
 
+def test_an_interrupt_that_a_stage_s_last_chunk_raises_is_not_lost():
+    def look(sweep):
+        assert not seen
+        seen.append(sweep)
+        raise KeyboardInterrupt
+
+    seen = []
+    sweep = find(NOISY(), seeds=2, steps=2, evaluate_every=2, on_chunk=look)
+    assert (sweep.stopped_at == -1).all()
+    assert sweep.settings["search"]["unfinished"].startswith("interrupted")
+
+
 @pytest.mark.parametrize("call", [3, 40, 150, 168, 200])
 def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
     """In the range test's probe and ramp (105 calls), the first stage, its last chunk, the second stage."""
@@ -379,12 +406,58 @@ def test_no_ctrl_c_is_lost_whenever_it_comes(call, tmp_path):
     assert whole.settings["search"]["unfinished"] == ""
 
 
+def test_ctrl_c_ends_the_range_test_after_its_chunk(monkeypatch):
+    monkeypatch.setattr(_train, "_LARGEST_CHUNK", 64)  # four steps
+    calls = itertools.count(1)
+
+    def batch(step):
+        if next(calls) == 40:
+            signal.raise_signal(signal.SIGINT)
+        return np.zeros(4, np.float32)
+
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    data = lrjax.from_function(batch, on_device=False)
+    with pytest.raises(KeyboardInterrupt):
+        lrjax.find_learning_rate(trial, data, steps=64, seeds=1, progress=False)
+    assert next(calls) < 60
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_directory_with_another_sweep_is_left_alone(tmp_path):
     lrjax.sweep(landscape(0.01), {"learning_rate": [0.1]}, DATA, steps=2, progress=False).save(tmp_path)
     before = (tmp_path / "sweep.json").read_text()
     with pytest.raises(AnotherSweep, match="another sweep is stored"):
         find(landscape(0.01), directory=tmp_path)
     assert (tmp_path / "sweep.json").read_text() == before
+
+
+def test_a_directory_that_cannot_be_used_is_told_before_the_range_test(tmp_path, monkeypatch):
+    monkeypatch.setattr(_course, "range_test", None)  # it would fail
+    (tmp_path / "stage-1").write_text("no directory")
+    with pytest.raises(OSError, match=r"find_learning_rate\(directory=\.\.\.\)` must be a directory"):
+        find(landscape(0.01), steps=64, directory=tmp_path)
+
+
+def test_another_search_keeps_its_range_test(tmp_path):
+    trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
+    find(trial, steps=64, seeds=1, directory=tmp_path)
+    before = (tmp_path / "range-test" / "range-test.json").read_text()
+    with pytest.raises(AnotherSweep):
+        find(trial, steps=64, seeds=1, directory=tmp_path, key=1)
+    assert (tmp_path / "range-test" / "range-test.json").read_text() == before
+
+
+def test_a_sweep_leaves_a_search_and_a_saved_sweep_alone(tmp_path):
+    find(landscape(0.01), seeds=1, directory=tmp_path / "search")
+    options = {"steps": 2, "progress": False}
+    lrjax.sweep(landscape(0.01), {"learning_rate": [0.1]}, DATA, **options).save(tmp_path / "saved")
+    for place, what in (("search", "a search"), ("saved", "another sweep")):
+        before = (tmp_path / place / "sweep.json").read_text()
+        with pytest.raises(AnotherSweep, match=rf"`sweep\(directory=\.\.\.\)` .*, where {what} is stored"):
+            lrjax.sweep(
+                landscape(0.01), {"learning_rate": [0.2]}, DATA, directory=tmp_path / place, **options
+            )
+        assert (tmp_path / place / "sweep.json").read_text() == before
 
 
 def test_a_directory_of_another_search_is_refused(tmp_path):

@@ -66,6 +66,15 @@ def test_stages_that_share_nothing_are_the_sweep_of_all_their_rates():
     assert merged.cost.member_steps_full == 4 * 4 * LENGTH
 
 
+@pytest.mark.parametrize("rates", [(0.01, 30.0), (30.0, 0.01)])
+def test_a_stage_of_which_nothing_is_left_to_test_has_no_test_losses(rates):
+    stages = [stage([rate]) for rate in rates]
+    assert [bool(each.test) for each in stages] == [rate < 1 for rate in rates]
+    merged = merge(stages, {})
+    np.testing.assert_array_equal(merged.test["loss"][0], stages[rates.index(0.01)].test["loss"][0])
+    assert np.isnan(merged.test["loss"][1]).all()
+
+
 @pytest.mark.parametrize("order", ["per-seed", "shared"])
 @pytest.mark.parametrize("data", DATASETS)
 @pytest.mark.parametrize("plan", ["vmap", "pool"])

@@ -157,6 +157,19 @@ def test_a_trial_that_does_not_take_the_name_is_refused_before_training():
     [
         ({"minimum": 0.0}, r"`range_test\(minimum=\.\.\.\)` must be one number > 0"),
         ({"maximum": 1e-5}, r"`range_test\(maximum=\.\.\.\)` must be one number > 0.0001"),
+        ({"maximum": 1e39}, r"`range_test\(maximum=\.\.\.\)` must be .* \(in float32\), got 1e\+39"),
+        ({"minimum": 1e-50}, r"`range_test\(minimum=\.\.\.\)` must be .* \(in float32\), got 1e-50"),
+        ({"maximum": 1e-4 + 1e-14}, r"`range_test\(maximum=\.\.\.\)` must be .* \(in float32\)"),
+        ({"minimum": None}, r"`range_test\(minimum=\.\.\.\)` must be one finite number, got None"),
+        ({"hyperparams": 3}, r"`range_test\(hyperparams=\.\.\.\)` must be a dict of name to value"),
+        (
+            {"hyperparams": {"momentum": [0.5]}},
+            r"`range_test\(hyperparams\['momentum'\]=\.\.\.\)` must be one",
+        ),
+        (
+            {"hyperparams": {"momentum": np.nan}},
+            r"`range_test\(hyperparams\['momentum'\]=\.\.\.\)` .* finite",
+        ),
         ({"steps": 1}, r"`range_test\(steps=\.\.\.\)` must be an integer >= 2"),
         ({"seeds": 0}, r"`range_test\(seeds=\.\.\.\)` must be an integer >= 1"),
         ({"spacing": "cubic"}, r"`range_test\(spacing=\.\.\.\)` must be 'log' or 'linear', got 'cubic'"),
@@ -206,6 +219,22 @@ def test_an_interrupt_is_no_result(call):
         with pytest.raises(KeyboardInterrupt):
             run(data=lrjax.from_function(data, on_device=False), plan="sequential/dispatch")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_in_the_last_chunk_keeps_the_whole_test():
+    calls = itertools.count(1)
+
+    def batch(step):
+        if step == 29 and next(calls) == 2:  # once, for the second of two seeds
+            signal.raise_signal(signal.SIGINT)
+        return X[:16], Y[:16]
+
+    data = lrjax.from_function(batch, on_device=False)
+    options = {"plan": "sequential/dispatch", "steps": 30, "seeds": 2, "data": data}
+    calls = itertools.count(2)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(**options)
+    np.testing.assert_array_equal(raised.value.range_test.losses, run(**options).losses)
 
 
 def test_it_is_stored_and_read_back(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrjax.search._rates import COARSE, FINE, bracket, first_rates, missing
+from lrjax.search._rates import COARSE, FINE, bracket, first_rates, higher, missing
 
 ANYWHERE = (1e-12, 1e6)
 
@@ -63,6 +63,25 @@ def test_a_bracket_stays_within_bounds_and_is_none_of_them_alone(x, width, least
 
 def test_nothing_is_missing_between_two_trained_neighbours():
     assert lacking(0.01, 0.004, 0.01, 0.025) == []
+
+
+def test_where_all_failed_that_were_not_dropped_those_are_trained_before_lower_ones():
+    assert lacking(None, 1e-4, 1e-3, 0.01, 0.1, dropped=[1e-4, 1e-3]) == [1e-4, 1e-3]
+    many = [10.0**-power for power in range(1, 9)]
+    assert lacking(None, 1.0, *many, dropped=many) == sorted(many)[-5:]
+
+
+def test_where_all_failed_down_to_the_bound_nothing_is_missing():
+    assert lacking(None, 0.01, 0.1, bounds=(0.01, 1.0)) == []
+    assert lacking(None, 0.0101, 0.1, bounds=(0.01, 1.0)) == []
+    assert lacking(None, 0.02, 0.1, bounds=(0.01, 1.0)) == [0.01]
+
+
+def test_above_what_was_tried_five_rates_are_tried_up_to_the_bound():
+    tried_so_far = np.array([0.01, 0.1])
+    assert higher(tried_so_far, ANYWHERE) == [0.251, 0.631, 1.58, 3.98, 10.0]
+    assert higher(tried_so_far, (1e-6, 0.5)) == [0.251, 0.5]
+    assert higher(tried_so_far, (1e-6, 0.1)) == []
 
 
 def test_outside_of_what_was_tried_two_rates_are_tried_at_a_time():

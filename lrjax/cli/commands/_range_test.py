@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import lrjax
 from lrjax.cli._console import EXIT_CODES, FOUND, NO_RATE, Console
 from lrjax.cli._parser import add_training, ends, progress, single_settings
 from lrjax.cli._work import Result, draw, introduce, short, trial_of
+from lrjax.engine import on_interrupt
 
 
 def add(commands: Any) -> None:
@@ -41,18 +43,27 @@ def _run(options: argparse.Namespace, console: Console) -> Result:
     introduce(options, console, task, optimizer, f"{low:.3g} to {high:.3g}", steps)
     directory = _new_directory(options.directory, f"runs/range-test-{short(options.task)}")
     console.detail(f"training; to be written in {directory}")
-    test = lrjax.range_test(
-        trial,
-        task.data,
-        minimum=low,
-        maximum=high,
-        steps=steps,
-        seeds=options.seeds,
-        hyperparams=others,
-        key=options.key,
-        progress=progress(options),
-    )
-    test.save(directory)
+    stopped = threading.Event()
+    with on_interrupt(stopped.set):  # so that what is measured is written in any case
+        try:
+            test = lrjax.range_test(
+                trial,
+                task.data,
+                minimum=low,
+                maximum=high,
+                steps=steps,
+                seeds=options.seeds,
+                hyperparams=others,
+                key=options.key,
+                progress=progress(options),
+            )
+        except KeyboardInterrupt as interrupt:
+            if not isinstance(test := getattr(interrupt, "range_test", None), lrjax.RangeTest):
+                raise
+        test.save(directory)
+        console.written(directory)
+    if stopped.is_set():
+        raise KeyboardInterrupt
     files = ["range-test.json", *draw(test, directory / "range-test.png", console)]
     console.detail(f"plan: {test.plan.summary()}")
     console.tell(f"wrote {', '.join(files)} in {directory}\n")
