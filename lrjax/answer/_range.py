@@ -142,15 +142,17 @@ def range_course(losses: np.ndarray) -> np.ndarray:
       losses: `[seeds, steps]`; NaN where a seed no longer ran.
 
     Returns:
-      The average over seeds and neighbouring rates, up to where half of the seeds or more no longer ran.
+      The average over seeds and neighbouring rates, up to where half of the seeds or more no longer ran;
+      empty where they never had a finite loss.
 
     Example:
       >>> import numpy as np
       >>> range_course(np.array([[1.0, 2.0, 3.0, np.nan], [3.0, 4.0, 5.0, 6.0]])).tolist()
       [2.5, 3.0, 3.5]
     """
-    finite = _while_most_run(np.asarray(losses, float))
-    return _course(np.asarray(losses, float)[:, : max(1, finite)])[0]
+    losses = np.asarray(losses, float)
+    finite = _while_most_run(losses)
+    return _course(losses[:, :finite])[0] if finite else np.empty(0)
 
 
 def _of_seeds(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -53,6 +53,8 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     ax.set_xscale("log")
     ax.set_xlim(rates[0], rates[-1])
     _limit_losses(ax, course, answer, rows)
+    if not np.isfinite(losses).any():
+        ax.set_yticks([])
     _mark_suggestion(ax, rates, course, answer, rows)
     _mark_rules(ax, answer, rows)
     _mark_edge(ax, rates, answer)

@@ -182,6 +182,10 @@ def test_the_course_is_an_average_over_seeds_and_neighbours():
     np.testing.assert_allclose(range_course(losses)[1:-1], np.arange(1.0, 9.0) + 1)
 
 
+def test_losses_that_are_never_finite_have_no_course():
+    assert range_course(np.full((3, 40), np.nan)).shape == (0,)
+
+
 def test_the_course_does_not_jump_where_a_seed_ends_that_lay_above_the_others():
     losses = np.tile(np.linspace(3.0, 2.0, 40), (5, 1))
     losses[0] += 10.0

@@ -105,6 +105,15 @@ def test_where_nothing_is_suggested_the_title_says_why(kind):
     assert not [line for line in ax.lines if line.get_marker() == "*"]
 
 
+def test_of_losses_that_are_never_finite_nothing_is_drawn_and_no_loss_numbered():
+    data = RAMPS["rising"]()
+    ax = lrjax.plot.ramp(
+        never := dataclasses.replace(data, losses=np.full_like(data.losses, np.nan)), judged(never)
+    )
+    assert not len(ax.get_yticks())
+    assert "no finite loss before any update" in ax.get_legend().get_title().get_text().replace("\n", " ")
+
+
 def test_a_loss_that_only_rises_is_seen_to_rise():
     ax, _ = drawn("rising")
     assert ax.get_ylim()[1] == pytest.approx(2 * RAMPS["rising"]().losses[0, 0], rel=0.1)
