@@ -29,7 +29,7 @@ from lrjax.search._merge import merge
 from lrjax.search._range_test import RangeTest, range_test
 from lrjax.search._rates import COARSE, FINE, bracket, first_rates, higher, missing
 from lrjax.search._result import Sweep, as_sweep
-from lrjax.search._run import check_place, run
+from lrjax.search._run import check_place, how_to_go_on, run
 from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
@@ -391,7 +391,7 @@ class Course:
     ) -> None:
         """Trains a stage. Unless it comes to its end, the search does."""
         if self.stopped:
-            raise _Ended("interrupted" + self._how_to_go_on())
+            raise _Ended(f"interrupted; {how_to_go_on(self.directory)}")
         began, seconds = time.perf_counter(), self.limits.seconds
         left = math.inf if seconds is None else seconds - self._seconds()
         job = self._job(rates, first_seed, seeds, allocation)
@@ -433,7 +433,7 @@ class Course:
             raise
         if interrupted(stage).any():
             self._keep(stage)
-            raise _Ended("interrupted" + self._how_to_go_on())
+            raise _Ended(f"interrupted; {how_to_go_on(self.directory)}")
         self.stages.append(stage)
 
     def _keep(self, stage: SweepData) -> None:
@@ -441,11 +441,6 @@ class Course:
         before = {rate for done in self.stages for rate in done.points[done.name].tolist()}
         if before.isdisjoint(stage.points[stage.name].tolist()):
             self.stages.append(as_sweep(stage))
-
-    def _how_to_go_on(self) -> str:
-        if self.directory is None:
-            return "; nothing is stored: with `directory=` the same call would go on from there"
-        return f"; the same call with directory={os.fspath(self.directory)!r} goes on from there"
 
     def _affordable(self) -> int:
         """How many members can be trained to the end with what is left of the budget."""

@@ -16,6 +16,13 @@ from lrjax.search._progress import progress_bar
 from lrjax.search._result import Sweep, as_sweep
 
 
+def how_to_go_on(directory: str | os.PathLike[str] | None) -> str:
+    """What to do after an interrupt, the end of a sentence; so that commands may say it too."""
+    if directory is None:
+        return "nothing is stored: with a directory, asking the same again would go on from there"
+    return f"asking the same again, with the directory {os.fspath(directory)!r}, goes on from there"
+
+
 def run(
     call: str,
     job: Job,

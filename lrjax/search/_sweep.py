@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 from lrjax.search._result import Sweep
-from lrjax.search._run import run
+from lrjax.search._run import how_to_go_on, run
 
 
 def sweep(
@@ -158,9 +158,4 @@ def _say_how_to_go_on(sweep: Sweep, directory: str | os.PathLike[str] | None) ->
     if not cut.any() or patient:
         return
     step = int(sweep.stopped_at[cut].min())
-    how = (
-        "nothing is stored: with `directory=` the same call would go on from there"
-        if directory is None
-        else f"the same call with directory={os.fspath(directory)!r} goes on from there"
-    )
-    print(f"sweep: interrupted at step {step} of {sweep.steps}; {how}", file=sys.stderr)
+    print(f"sweep: interrupted at step {step} of {sweep.steps}; {how_to_go_on(directory)}", file=sys.stderr)

@@ -171,7 +171,7 @@ def test_ctrl_c_ends_the_chunk_stores_and_says_how_to_go_on(tmp_path):
     stored = lrjax.load(tmp_path / "run")
     step = int(stored.stopped_at[0, 0])
     assert 0 < step < 60
-    assert f"interrupted at step {step} of 60; the same call with directory=" in errors
+    assert f"interrupted at step {step} of 60; asking the same again, with the directory " in errors
     assert "Traceback" not in errors
     resumed = sweep(tmp_path / "run")
     assert resumed.cost.member_steps_reused > 0
