@@ -14,7 +14,7 @@ default of 100 steps, and with as many as the training has; the published rules 
 optimizer's customary rate. Next to them stand two that know the truth. "Truth again" is its own sweep with
 seeds drawn anew from its ten: what chance leaves of the best there is. A range test moves a constant rate, so
 that its curve is the same whether the rate is to stay or to decay: "one rate for both" is that whose larger
-excess of the two is the smallest, and no rule that reads such a curve does better.
+excess of the two is the smallest. No rule that reads such a curve has a lower worst one.
 
 Of intervals it is said how often they hold the truth's best rate, how wide they are next to the true plateau,
 and the interval score. What is tuned may see the even cases only; the odd ones are reported apart.

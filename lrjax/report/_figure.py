@@ -97,16 +97,17 @@ def loss_scale(shown: np.ndarray, start: float, title: str, below: float = 1) ->
     """The ranges of a loss axis; the top stays near the loss that training began with.
 
     There are `below` margins under the lowest loss. `log` is None where a loss is not positive, both are
-    where there is none.
+    where there is none. `ticks` is how many numbers stand beside it, either way.
     """
     values = shown[np.isfinite(shown)]
     if not len(values):
-        return {"title": title, "log": None, "linear": None}
+        return {"title": title, "log": None, "linear": None, "ticks": _TICKS}
     low, high = float(values.min()), float(values.max())
     high = max(high, start) if np.isfinite(start) else high
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     log = log_range(low, high, above=2, below=below) if low > 0 else None
-    return {"title": title, "log": log, "linear": _text.numbers([low - below * margin, high + 2 * margin], 6)}
+    linear = _text.numbers([low - below * margin, high + 2 * margin], 6)
+    return {"title": title, "log": log, "linear": linear, "ticks": _TICKS}
 
 
 def log_range(low: float, high: float, above: float = 1, below: float = 1) -> list[float]:
@@ -122,7 +123,7 @@ def loss_axis(scale: dict[str, Any]) -> dict[str, Any]:
         "type": "linear" if scale["log"] is None else "log",
         "range": scale["log"] or scale["linear"],
         "tickformat": "~g",
-        "nticks": _TICKS["linear" if scale["log"] is None else "log"],
+        "nticks": scale["ticks"]["linear" if scale["log"] is None else "log"],
     }
 
 

@@ -28,7 +28,7 @@
     return {
       "yaxis.title.text": scale.title,
       "yaxis.type": log ? "log" : "linear",
-      "yaxis.nticks": log ? 4 : 8,
+      "yaxis.nticks": log ? scale.ticks.log : scale.ticks.linear,
       ...(range ? { "yaxis.range": range } : {}),
     };
   };

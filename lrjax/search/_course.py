@@ -159,9 +159,8 @@ class Course:
             self._note(self.unfinished)
         result = self.merged()
         if self.directory is not None:
-            if (
-                self.ramp is not None
-            ):  # not before: until a stage is accepted, it may be another search's place
+            # Not before: until a stage is accepted, this may be another search's place.
+            if self.ramp is not None:
                 self.ramp.save(Path(self.directory) / "range-test")
             result.save(self.directory)
         return result

@@ -51,10 +51,10 @@ def merge(stages: Sequence[SweepData], search: dict[str, Any], extra: Cost | Non
         known = {name: values for stage in stages for name, values in take(stage).items()}
 
         def of(stage: SweepData, name: str) -> np.ndarray:
-            nothing = np.full((*stage.diverged_at.shape, *known[name].shape[2:]), np.nan, known[name].dtype)
-            return take(stage).get(
-                name, nothing
-            )  # on test data nothing is measured where all members diverged
+            if name in take(stage):
+                return take(stage)[name]
+            # On test data nothing is measured where all members diverged.
+            return np.full((*stage.diverged_at.shape, *known[name].shape[2:]), np.nan, known[name].dtype)
 
         return {name: table(functools.partial(of, name=name), np.nan) for name in known}
 

@@ -316,10 +316,16 @@ def range_test(
         plan=found.plan,
     )
     if stop.is_set():
-        interrupt = KeyboardInterrupt()
-        interrupt.range_test = test  # type: ignore[attr-defined]
-        raise interrupt
+        raise _InterruptedAtTheEnd(test)
     return test
+
+
+class _InterruptedAtTheEnd(KeyboardInterrupt):
+    """Ctrl-C in the last chunk, after which the test is whole."""
+
+    def __init__(self, test: RangeTest):
+        super().__init__()
+        self.range_test = test
 
 
 class _Climb(NamedTuple):

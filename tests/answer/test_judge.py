@@ -669,9 +669,8 @@ def test_the_order_of_few_points_is_none_to_warn_of():
 
 def test_points_that_failed_and_were_given_up_come_to_no_later_rung():
     first = np.array([[1.0], [2.0], [np.inf], [9.0]])
-    later = np.array(
-        [[0.5], [np.inf], [np.inf], [NAN]]
-    )  # which is what is known of failed and of dropped ones
+    # Of points that failed infinity is known at every later rung, of dropped ones nothing.
+    later = np.array([[0.5], [np.inf], [np.inf], [NAN]])
     kept = [np.array([True, True, False, False]), np.array([True, False, False, False])]
     found = ledger([(10, first), (20, later), (30, later)], [*kept, kept[1]])
     assert [rung[:3] for rung in found] == [(10, 4, 2), (20, 2, 1), (30, 1, 1)]

@@ -58,10 +58,6 @@ def test_the_chosen_rate_is_in_the_interval_where_mean_and_median_differ():
     assert low < RATES[1] < high
 
 
-def test_one_rate_has_no_interval():
-    assert interval(RATES[:1], np.array([[1.0, 1.1, 1.2]]), 0, 0.1) is None
-
-
 def test_rates_that_are_exactly_equal_are_all_in_the_interval():
     losses = np.array([[5.0] * 3, [1.0] * 3, [1.0] * 3, [1.0] * 3, [5.0] * 3])
     np.testing.assert_allclose(
