@@ -213,6 +213,9 @@ class RangeTestData:
       hyperparams: The other hyperparameters.
       cost: What it took.
       plan: How the seeds were run.
+      schedule: float64 `[steps]`, by what the trial's own schedule multiplies the rate; NaN where no seed
+        ran. None where it leaves the rate alone, or where the trial does not record its rate.
+      set_aside: Whether the ramp was divided by it, so that `learning_rates` are the rates in use.
 
     Example:
       >>> import lrjax
@@ -230,6 +233,8 @@ class RangeTestData:
     hyperparams: dict[str, Any]
     cost: Cost
     plan: Plan
+    schedule: np.ndarray | None = None
+    set_aside: bool = False
 
 
 def write(data: SweepData, path: str | os.PathLike[str]) -> None:
@@ -368,6 +373,8 @@ def write_range_test(data: RangeTestData, path: str | os.PathLike[str]) -> None:
         "losses": _nulls(data.losses),
         "held_out": None if data.held_out is None else _nulls(data.held_out),
         "diverged_at": data.diverged_at.tolist(),
+        "schedule": None if data.schedule is None else _nulls(data.schedule[None])[0],
+        "set_aside": data.set_aside,
     }
     write_whole({Path(path) / _RANGE_TEST: json.dumps(about) + "\n"})
 
@@ -393,7 +400,7 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
         expected = f"a range test stored in format {RANGE_TEST_FORMAT}"
         raise _check.fail("load", "path", expected, f"format {found} at {file}")
     try:
-        held_out = about["held_out"]
+        held_out, schedule = about["held_out"], about.get("schedule")
         return RangeTestData(
             learning_rates=np.array(about["learning_rates"], float),
             losses=np.array(about["losses"], np.float32),
@@ -403,6 +410,8 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
             hyperparams=about["hyperparams"],
             cost=Cost(**about["cost"]),
             plan=Plan(**about["plan"]),
+            schedule=None if schedule is None else np.array(schedule, float),
+            set_aside=bool(about.get("set_aside", False)),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise _check.fail("load", "path", "a stored range test", f"a damaged {file}: {error}") from error

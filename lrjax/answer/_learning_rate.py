@@ -22,6 +22,7 @@ from lrjax.results import SweepData
 
 _TOLERANCE = 0.02  # of the best score; the plateau's margin is this or the seeds' spread, if larger
 _BY_CHANCE = 0.05  # of a curve that jumps around one level: its first value is seldom lower than so many
+_RARE = 0.1  # of the seeds: a rate at which more of them fail is answered by no search that has another
 _BAD = 2.0  # margins above the best from which on a neighbour is as bad as any; benchmarks/answer_quality.py
 
 
@@ -33,7 +34,8 @@ class Answer:
       learning_rate: The rate to use: that of the best point, the one with the lowest score; None if no rate
         trained, none learned anything, or the rate does not matter (`hopeless`). Of a search
         (`find_learning_rate`), of the points that the seeds do not tell from the best one the point that does
-        best averaged with those around it: the lowest of several equals is luck in part.
+        best averaged with those around it: the lowest of several equals is luck in part. A point at which
+        more than one seed in ten fails is no search's best one, nor in its plateau, unless all are so.
       point: All hyperparameters at the chosen point; empty if there is none.
       index: The chosen point's index, or None.
       score: The chosen point's median over seeds of what `judged_by` names; NaN without one.
@@ -131,7 +133,9 @@ def judge(data: SweepData) -> Answer:
     losses = np.where(unmeasured, np.nan, np.where(failed, np.inf, final))
     reached = _among_equals(_medians(losses), np.median(initial, axis=1), dropped)
     rates = _rates(data)
-    best = _best(np.where(_most_seeds(unmeasured, reached), reached, np.inf), rates)
+    safe = _safe(data, failed, unmeasured, reached)
+    ranked = np.where(safe, reached, np.inf)
+    best = _best(np.where(_most_seeds(unmeasured, ranked), ranked, np.inf), rates)
     if best is None or hopeless(data):
         return _no_answer(data, judged_by, reached, failed, rates, bool(unmeasured.all()))
     if not fell(initial[best], final[best]):
@@ -140,11 +144,11 @@ def judge(data: SweepData) -> Answer:
     line = _line(data, best)
     margin = max(_TOLERANCE * abs(scores[best]), _spread(losses[best]))
     alike = _indistinguishable(losses, scores, best)
-    among = [index for index in alike if scores[index] <= scores[best] + margin]
+    among = [index for index in alike if safe[index] and scores[index] <= scores[best] + margin]
     around = np.where(np.isfinite(scores), scores, _no_worse_than_the_start(losses, initial))
     around = np.minimum(around, scores[best] + _BAD * margin)
     chosen = _chosen(data, rates, around, unmeasured, line, best, among)
-    plateau = _plateau(rates, scores, line, chosen, float(scores[best]) + margin)
+    plateau = _plateau(rates, safe & (scores <= scores[best] + margin), line, chosen)
     edge = _edge(
         rates, failed, unmeasured, line, (dropped >= 0) & (_medians(losses) > np.median(initial, axis=1))
     )
@@ -198,6 +202,15 @@ def _chosen(
     counts = (~unmeasured).sum(axis=1)
     places = [place for place, i in enumerate(line) if i in among and counts[i] == counts[best]]
     return int(line[best_surrounded(rates[line], around[line], places)])
+
+
+def _safe(data: SweepData, failed: np.ndarray, unmeasured: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """Of a search, where few seeds fail; everywhere, if no such point has a score, and of a sweep."""
+    share = failed.sum(axis=1) / np.maximum(1, (~unmeasured).sum(axis=1))
+    safe = share <= _RARE
+    if "search" not in data.settings or not np.isfinite(reached[safe]).any():
+        return np.ones_like(safe)
+    return safe
 
 
 def _began_low(data: SweepData, labels: np.ndarray) -> np.ndarray:
@@ -341,12 +354,11 @@ def _spread(losses: np.ndarray) -> float:
 
 
 def _plateau(
-    rates: np.ndarray | None, scores: np.ndarray, line: np.ndarray, chosen: int, worst: float
+    rates: np.ndarray | None, good: np.ndarray, line: np.ndarray, chosen: int
 ) -> tuple[float, float] | None:
     if rates is None:
         return None
-    position = int(np.flatnonzero(line == chosen)[0])
-    good = scores[line] <= worst
+    position, good = int(np.flatnonzero(line == chosen)[0]), good[line]
     low = position - sum(1 for _ in itertools.takewhile(bool, good[:position][::-1]))
     high = position + sum(1 for _ in itertools.takewhile(bool, good[position + 1 :]))
     return float(rates[line[low]]), float(rates[line[high]])

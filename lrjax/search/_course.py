@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from lrjax import _check
-from lrjax.answer import absent, dropped_at, hopeless, interrupted
+from lrjax.answer import Answer, absent, dropped_at, hopeless, interrupted
 from lrjax.engine import Archive, Job, on_interrupt
 from lrjax.results import Cost, Plan, SweepData
 from lrjax.search import _asked, _grid
@@ -33,7 +33,7 @@ from lrjax.search._run import check_place, how_to_go_on, run
 from lrjax.trials import Trial
 
 _USUAL = (1e-5, 1.0)  # where rates are sought that nothing is known of
-_RAMP = 100  # steps of the range test
+_RAMP = 100  # the most steps of the range test
 _RAMP_SEEDS = 5  # the most that it trains
 _SHORT = 50  # steps below which a run is shorter than the range test that would prepare it
 _BEYOND = 1e3  # how far outside of the first rates the search goes
@@ -146,12 +146,15 @@ class Course:
             self._first(rates)
             self._descend(bounds)
             self._ascend(bounds)
-            best = None
-            while self._best_rate is not None and best != (best := self._best_rate):
-                self._close_in(COARSE, bounds)
-                self._close_in(FINE, bounds)
-                self._tell_apart()
-                self._descend(bounds)  # where those fail now that had been dropped
+            confirmed = False
+            while not confirmed:
+                judged: list[float] = []
+                while judged != (judged := self._judged):
+                    self._close_in(COARSE, bounds)
+                    self._close_in(FINE, bounds)
+                    self._tell_apart()
+                    self._descend(bounds)  # where those fail now that had been dropped
+                confirmed = self._confirm()
             if self._best_rate is None and self._some_trained and not hopeless(self.merged()):
                 self._note("no rate lowered the loss by more than chance would")
         except _Ended as ended:
@@ -176,16 +179,20 @@ class Course:
         return self.asked["steps"]
 
     @property
-    def answer(self) -> Any:
+    def answer(self) -> Answer:
         """What the search says so far."""
         return self.merged().answer
 
     @property
     def _best_rate(self) -> float | None:
-        """The rate with the lowest loss so far, which may not be the one that will be chosen."""
+        """The rate with the lowest loss so far, which may not be the one that is chosen."""
+        return next(iter(self._judged), None)
+
+    @property
+    def _judged(self) -> list[float]:
+        """The rate with the lowest loss so far and the one that would be answered; empty without one."""
         sweep = self.merged()
-        best = sweep.answer.best
-        return None if best is None else float(sweep.points[sweep.name][best])
+        return [float(sweep.points[sweep.name][place]) for place in _places(sweep.answer)]
 
     @property
     def _some_trained(self) -> bool:
@@ -213,7 +220,8 @@ class Course:
         if self.steps < _SHORT:
             return 0
         longest = job.data({name: self.fixed[name] for name in job.of_data}).steps
-        return _RAMP if longest is None else min(_RAMP, longest)
+        most = min(_RAMP, self.steps)  # a schedule ends where training does
+        return most if longest is None else min(most, longest)
 
     def _check_budget(self, ramp: int, rates: int) -> None:
         """Refuses a budget that does not suffice for so many rates, before anything is trained."""
@@ -298,7 +306,7 @@ class Course:
         for _ in range(_DESCENTS):
             if self._some_trained or hopeless(self.merged()):
                 return
-            wanted = self._missing(COARSE, bounds)
+            wanted = _missing(self.merged(), None, COARSE, bounds)
             if not wanted:
                 return
             self._try_rates(wanted, "every rate failed: trying")
@@ -316,16 +324,15 @@ class Course:
             self._try_rates(wanted, "none learned anything, and the highest did best: trying")
 
     def _close_in(self, spacing: float, bounds: tuple[float, float]) -> None:
-        """Trains what the best rate is to be compared with."""
-        while wanted := self._missing(spacing, bounds):
-            self._try_rates(wanted, f"beside {self._best_rate:.3g}:")
-
-    def _missing(self, spacing: float, bounds: tuple[float, float]) -> list[float]:
-        sweep = self.merged()
-        rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
-        known = dropped_at(sweep) < 0
-        plateau = None if answer.best is None or _is_flat(answer.regimes[answer.best]) else answer.plateau
-        return missing(rates, known, answer.best, spacing, bounds, plateau)
+        """Trains what the best rate, and the one that would be answered, are to be compared with."""
+        while True:
+            sweep = self.merged()
+            rates = sweep.points[sweep.name]
+            lacking = {float(rates[i]): _missing(sweep, i, spacing, bounds) for i in _places(sweep.answer)}
+            wanted = sorted({rate for more in lacking.values() for rate in more})
+            if not wanted:
+                return
+            self._try_rates(wanted, f"beside {_list([rate for rate in lacking if lacking[rate]])}:")
 
     def _try_rates(self, wanted: Sequence[float], why: str) -> None:
         affordable = self._affordable() // self.seeds
@@ -359,6 +366,21 @@ class Course:
                 raise _Ended(f"the budget ended before {_list(chosen)} could be told apart by {most} seeds")
             self._note(f"not told apart by {_count(begin, 'seed')}: {_list(chosen)}; up to {most} seeds")
             self._train(chosen, begin, most - begin)
+
+    def _confirm(self) -> bool:
+        """Trains more seeds of the rate that would be answered; whether it still would be."""
+        sweep = self.merged()
+        index = sweep.answer.index
+        if index is None or self.seeds == 1:
+            return True
+        rate, trained = float(sweep.points[sweep.name][index]), int((~absent(sweep))[index].sum())
+        if trained >= _MOST_SEEDS:
+            return True
+        if self._affordable() < _MOST_SEEDS - trained:
+            raise _Ended(f"the budget ended before {rate:.3g} could be confirmed with {_MOST_SEEDS} seeds")
+        self._note(f"confirming {rate:.3g} with {_MOST_SEEDS} seeds")
+        self._train([rate], trained, _MOST_SEEDS - trained)
+        return rate in self._judged
 
     # How it is done.
 
@@ -462,9 +484,22 @@ class Course:
         return [stage.cost for stage in self.stages] + ([self.spent] if self.spent else [])
 
 
+def _missing(sweep: Sweep, place: int | None, spacing: float, bounds: tuple[float, float]) -> list[float]:
+    """The rates to train without which it is not known whether the one at a place is the best."""
+    rates, answer = sweep.points[sweep.name].astype(float), sweep.answer
+    known = dropped_at(sweep) < 0
+    plateau = None if place is None or _is_flat(answer.regimes[place]) else answer.plateau
+    return missing(rates, known, place, spacing, bounds, plateau)
+
+
 def _is_flat(regimes: np.ndarray) -> bool:
     """Whether most seeds' losses did not move: rates that do as well are then no plateau, but too low."""
     return bool(np.mean(regimes == "flat") > 0.5)
+
+
+def _places(answer: Answer) -> list[int]:
+    """The best point and the chosen one, once if they are one."""
+    return [place for place in dict.fromkeys([answer.best, answer.index]) if place is not None]
 
 
 def _list(rates: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from lrjax.answer import RangeAnswer, judge_range
 from lrjax.engine import Job, Progress, on_interrupt, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
 from lrjax.search import _arguments, _grid
+from lrjax.search._climb import climbing, ended, factors, in_proportion
 from lrjax.search._progress import progress_bar
 from lrjax.trials import Trial
 
@@ -47,7 +48,13 @@ class RangeTest(RangeTestData):
     @functools.cached_property
     def answer(self) -> RangeAnswer:
         """What the curves say: those of the held-out loss if there is one."""
-        return judge_range(self.learning_rates, self.losses if self.held_out is None else self.held_out)
+        if (step := ended(self.schedule)) is None:
+            return judge_range(self.learning_rates, self.losses if self.held_out is None else self.held_out)
+        reason = (
+            f"The trial's own schedule is 0 from step {step} on, so that rates above "
+            f"{self.learning_rates[step - 1]:.3g} were not tried: take {step} steps, or a longer schedule."
+        )
+        return RangeAnswer(None, reason, None, None, suggestions={}, agreement=float("nan"))
 
     @property
     def suggestion(self) -> float | None:
@@ -81,6 +88,8 @@ class RangeTest(RangeTestData):
         many = f"{len(self.learning_rates)} steps from {low:.3g} to {high:.3g}"
         lines = [f"range test of {self.name}: {many}, {seeds} seed{'s' * (seeds != 1)}"]
         lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
+        if self.schedule is not None:
+            lines.append(f"  {self._about_its_schedule}")
         if np.isfinite(answer.agreement):
             lines.append(f"  these rules lie up to {answer.agreement:.1f} decades apart")
         if answer.stable_edge is not None:
@@ -96,6 +105,18 @@ class RangeTest(RangeTestData):
             between = f" (seeds: {answer.interval[0]:.3g} to {answer.interval[1]:.3g})"
         lines.append(f"Begin with a {self.name.replace('_', ' ')} of {answer.suggestion:.3g}{between}.")
         return "\n".join(lines)
+
+    @property
+    def _about_its_schedule(self) -> str:
+        """What became of the trial's own schedule."""
+        assert self.schedule is not None
+        known = self.schedule[np.isfinite(self.schedule)]
+        moves = (
+            f"the trial's own schedule, which multiplies the rate by {known.min():.2g} to {known.max():.2g}"
+        )
+        if self.set_aside:
+            return f"{moves}, is set aside"
+        return f"{moves}, moved it, too: give the test a trial without"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Stores the result in a directory as `range-test.json`; `lrjax.load` reads it back.
@@ -196,6 +217,10 @@ def range_test(
     With several groups of parameters, test the rate of each: `name` says which one climbs, `hyperparams`
     where the others stay.
 
+    A schedule of the trial's own would move the rate at the same time. Where the trial records its rate, as
+    those of `lrjax.trial` do, and it is the hyperparameter times something, the ramp is divided by that, so
+    that its rates are those in use; `set_aside` says so. Where it is not, the summary tells what moved.
+
     Args:
       trial: What is trained; it takes the hyperparameter `name`, traced, and its steps depend on it.
       data: The training data; see `lrjax.batches`.
@@ -276,7 +301,6 @@ def range_test(
         keep=("final",),
     )
     job = probe._replace(
-        trial=_climbing(trial, name, rates),
         points=[point],
         steps=steps,
         seeds=_check.integer(call, "seeds", seeds, low=1),
@@ -295,6 +319,8 @@ def range_test(
             raise KeyboardInterrupt
         _check_whole(probed)
         _check_responds(call, name, probed)
+        divides = in_proportion(probed, float(rates[0]), float(rates[-1]))
+        job = job._replace(trial=climbing(trial, name, rates, bool(divides)))
         with progress_bar(progress, steps, [point], name, call) as show:
 
             def report(progress: Progress, measured: Any) -> None:
@@ -305,6 +331,7 @@ def range_test(
             found = train(job, report)
         _check_whole(found)
     held_out = found.held_out.get("loss")
+    schedule, set_aside = (None, False) if divides is None else factors(found, rates)
     test = RangeTest(
         learning_rates=rates,
         losses=found.metrics["loss"][0],
@@ -314,6 +341,8 @@ def range_test(
         hyperparams=point,
         cost=found.cost,
         plan=found.plan,
+        schedule=schedule,
+        set_aside=set_aside,
     )
     if stop.is_set():
         raise _InterruptedAtTheEnd(test)
@@ -326,42 +355,6 @@ class _InterruptedAtTheEnd(KeyboardInterrupt):
     def __init__(self, test: RangeTest):
         super().__init__()
         self.range_test = test
-
-
-class _Climb(NamedTuple):
-    state: Any
-    step: jax.Array
-
-
-def _climbing(trial: Trial, name: str, rates: np.ndarray) -> Trial:
-    """A trial whose rate is another one at every step."""
-    table = rates.astype(np.float32)
-
-    def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> _Climb:
-        return _Climb(trial.init(key, {**hyperparams, name: jnp.asarray(table)[0]}), jnp.int32(0))
-
-    def update(climb: _Climb, batch: Any, hyperparams: Mapping[str, Any]) -> tuple[Any, _Climb]:
-        rate = jnp.asarray(table)[climb.step]
-        metrics, state = trial.update(climb.state, batch, {**hyperparams, name: rate})
-        return metrics, _Climb(state, climb.step + 1)
-
-    judge, told = trial.evaluate, trial.observe
-
-    def evaluate(climb: _Climb, batch: Any) -> Any:
-        assert judge is not None
-        return judge(climb.state, batch)
-
-    def observe(climb: _Climb, metrics: Any) -> _Climb:
-        assert told is not None
-        return climb._replace(state=told(climb.state, metrics))
-
-    return Trial(
-        init,
-        update,
-        None if judge is None else evaluate,
-        None if told is None else observe,
-        trial.static,
-    )
 
 
 def _ladder(call: str, minimum: float, maximum: float, steps: int, spacing: str) -> np.ndarray:

@@ -237,11 +237,113 @@ def test_an_interrupt_in_the_last_chunk_keeps_the_whole_test():
     np.testing.assert_array_equal(raised.value.range_test.losses, run(**options).losses)
 
 
-def test_it_is_stored_and_read_back(tmp_path):
-    test = run(evaluate_on=DATA.arrays, seeds=2)
+# A schedule of the trial's own
+
+
+def scheduled(learning_rate):
+    return lrjax.sgd(lrjax.linear_schedule(learning_rate / 2, learning_rate, transition_steps=60))
+
+
+def test_a_schedule_is_set_aside():
+    plain, test = run(seeds=2), run(linear(scheduled), seeds=2)
+    np.testing.assert_allclose(test.losses[:, :70], plain.losses[:, :70], rtol=1e-3)
+    assert test.suggestion == plain.suggestion
+    expected = 0.5 + 0.5 * np.minimum(np.arange(100) / 60, 1)
+    ran = np.isfinite(test.schedule)
+    np.testing.assert_allclose(test.schedule[ran], expected[ran], rtol=1e-5)
+    assert (test.set_aside, plain.set_aside, plain.schedule) == (True, True, None)
+    assert "multiplies the rate by 0.5 to 1, is set aside" in test.summary()
+    assert "schedule" not in plain.summary()
+
+
+def test_a_warmup_from_zero_is_set_aside_but_for_its_first_step():
+    def warm(learning_rate):
+        return lrjax.sgd(lrjax.warmup_cosine_decay_schedule(0.0, learning_rate, 40, 400))
+
+    plain, test = run(), run(linear(warm))
+    assert test.schedule[0] == 0
+    assert test.suggestion == pytest.approx(plain.suggestion, rel=0.1)
+    assert test.stable_edge == pytest.approx(plain.stable_edge, rel=0.2)
+
+
+def test_the_state_of_a_schedule_driven_by_losses_is_set_aside():
+    def plateau(learning_rate):
+        return lrjax.sgd(learning_rate * lrjax.plateau_schedule(factor=0.5, patience=1))
+
+    test = run(linear(plateau), evaluate_on=DATA.arrays, seeds=2, maximum=1.0)
+    plain = run(evaluate_on=DATA.arrays, seeds=2, maximum=1.0)
+    np.testing.assert_allclose(test.held_out[:, :60], plain.held_out[:, :60], rtol=1e-3)
+
+
+def test_a_schedule_that_is_no_multiple_of_the_rate_is_told():
+    def affine(learning_rate):
+        return lrjax.sgd(lrjax.linear_schedule(1e-3, learning_rate, transition_steps=50))
+
+    test = run(linear(affine), seeds=2)
+    assert not test.set_aside
+    assert test.schedule[0] == pytest.approx(1e-3 / 1e-4)
+    assert "moved it, too: give the test a trial without" in test.summary()
+
+
+@pytest.mark.parametrize("decay_steps", [50, 99])
+def test_nothing_is_suggested_of_rates_that_a_schedule_did_not_let_be_tried(decay_steps):
+    def decaying(learning_rate):
+        return lrjax.sgd(lrjax.cosine_decay_schedule(learning_rate, decay_steps))
+
+    test = run(linear(decaying), seeds=2, maximum=1e-2)
+    assert test.suggestion is None
+    assert f"is 0 from step {decay_steps} on" in test.reason
+    assert (
+        f"{test.learning_rates[decay_steps - 1]:.3g} were not tried: take {decay_steps} steps" in test.reason
+    )
+    whole = run(linear(decaying), seeds=2, maximum=1.0, steps=decay_steps)
+    assert whole.suggestion is not None
+
+
+def test_of_another_hyperparameter_that_climbs_no_schedule_is_told():
+    def heavy(momentum):
+        return lrjax.sgd(0.01, momentum)
+
+    test = run(linear(heavy), name="momentum", minimum=1e-3, maximum=0.99)
+    assert (test.schedule, test.set_aside) == (None, False)
+
+
+def test_what_a_trial_prints_it_prints_once_a_step():
+    def told(w, batch):
+        jax.debug.callback(lambda: calls.append(1))
+        return loss(w, batch)
+
+    calls = []
+    test = run(lrjax.trial(init_params, told, scheduled), seeds=1, maximum=1e-2)
+    jax.effects_barrier()
+    assert len(calls) == 100 + 2 * 3  # the ramp, and three steps at its ends
+    assert not test.set_aside
+    assert "moved it, too" in test.summary()
+
+
+def test_a_trial_of_ones_own_that_records_its_rate_is_treated_alike():
+    def update(state, batch, hyperparams):
+        w, step = state
+        rate = hyperparams["learning_rate"] / (1 + step)
+        value, slope = jax.value_and_grad(loss)(w, batch)
+        return {"loss": value, "learning_rate": rate}, (w - rate * slope, step + 1)
+
+    def init(key, hyperparams):
+        return init_params(jax.random.split(key)[0]), jnp.float32(0)
+
+    test, plain = run(lrjax.Trial(init, update), seeds=2), run(seeds=2)
+    np.testing.assert_allclose(test.losses[:, :70], plain.losses[:, :70], rtol=1e-3)
+    assert test.set_aside
+
+
+@pytest.mark.parametrize("optimizer", [lrjax.sgd, scheduled])
+def test_it_is_stored_and_read_back(tmp_path, optimizer):
+    test = run(linear(optimizer), evaluate_on=DATA.arrays, seeds=2)
     test.save(tmp_path / "run")
     again = lrjax.load(tmp_path / "run")
     assert isinstance(again, lrjax.RangeTest)
+    np.testing.assert_array_equal(again.schedule, test.schedule)
+    assert again.set_aside == test.set_aside
     for name in ("learning_rates", "losses", "held_out", "diverged_at"):
         np.testing.assert_array_equal(getattr(again, name), getattr(test, name))
         assert getattr(again, name).dtype == getattr(test, name).dtype

@@ -1,0 +1,122 @@
+"""A trial whose rate climbs from step to step, with its own schedule set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from lrjax.answer import medians
+from lrjax.results import SweepData
+from lrjax.trials import Trial
+
+_RATE = "learning_rate"  # what a trial records of the rate in use
+_FACTOR = "its schedule's factor"
+_SAME = 1e-3  # factors closer than this are one
+
+
+class _Climb(NamedTuple):
+    state: Any
+    step: jax.Array
+
+
+def climbing(trial: Trial, name: str, rates: np.ndarray, divides: bool) -> Trial:
+    """A trial whose rate is another one at every step.
+
+    Args:
+      trial: What is trained.
+      name: The hyperparameter that climbs.
+      rates: Its values, `[steps]`.
+      divides: Whether to divide them by what the trial's schedule makes of them, so that the rate in use is
+        the ramp's. `in_proportion` says whether that can be done.
+
+    Returns:
+      The trial.
+    """
+    table = rates.astype(np.float32)
+
+    def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> _Climb:
+        return _Climb(trial.init(key, {**hyperparams, name: jnp.asarray(table)[0]}), jnp.int32(0))
+
+    def update(climb: _Climb, batch: Any, hyperparams: Mapping[str, Any]) -> tuple[Any, _Climb]:
+        rate, told = jnp.asarray(table)[climb.step], {}
+
+        def in_use(rate: jax.Array) -> jax.Array:
+            return trial.update(climb.state, batch, {**hyperparams, name: rate})[0][_RATE]
+
+        # Of this update only the recorded rate is used, and compilers drop the rest of it, unless it prints
+        # or calls back: that must not be done twice.
+        if divides and not (first := jax.make_jaxpr(in_use)(rate)).effects:
+            factor = jaxpr_as_fun(first)(rate)[0] / rate
+            rate, told = jnp.where(factor == 0, rate, rate / factor), {_FACTOR: factor}
+        metrics, state = trial.update(climb.state, batch, {**hyperparams, name: rate})
+        return {**metrics, **told}, _Climb(state, climb.step + 1)
+
+    judge, hear = trial.evaluate, trial.observe
+
+    def evaluate(climb: _Climb, batch: Any) -> Any:
+        assert judge is not None
+        return judge(climb.state, batch)
+
+    def observe(climb: _Climb, metrics: Any) -> _Climb:
+        assert hear is not None
+        return climb._replace(state=hear(climb.state, metrics))
+
+    return Trial(
+        init,
+        update,
+        None if judge is None else evaluate,
+        None if hear is None else observe,
+        trial.static,
+    )
+
+
+def in_proportion(probed: SweepData, low: float, high: float) -> bool | None:
+    """Whether the rate that a trial records is its hyperparameter times something.
+
+    Args:
+      probed: A sweep of two points, at the lowest and the highest rate.
+      low: The lowest rate.
+      high: The highest.
+
+    Returns:
+      None if the trial records no rate, or one that does not hang on the hyperparameter.
+    """
+    recorded = probed.metrics.get(_RATE)
+    if recorded is None:
+        return None
+    slow, fast = recorded[:, 0].astype(float)
+    moved = np.flatnonzero(np.isfinite(slow) & np.isfinite(fast) & (slow != fast))
+    if not len(moved):
+        return None
+    first = moved[0]  # later a schedule that losses drive may be elsewhere
+    return bool(np.isclose(fast[first] * low, slow[first] * high, rtol=_SAME, atol=0))
+
+
+def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray | None, bool]:
+    """What the trial's own schedule makes of the rates: the rate in use over the hyperparameter.
+
+    Args:
+      found: The ramp's measurements.
+      rates: Its rates.
+
+    Returns:
+      The median over the seeds that still ran, `[steps]`, NaN where none did; None where it is 1 throughout.
+      And whether the ramp was divided by it.
+    """
+    divided = _FACTOR in found.metrics
+    made = medians(found.metrics[_FACTOR if divided else _RATE][0].astype(float).T)
+    made = made if divided else made / rates
+    return (None if (np.abs(made[np.isfinite(made)] - 1) < _SAME).all() else made), divided
+
+
+def ended(schedule: np.ndarray | None) -> int | None:
+    """From which step on a schedule is 0, having begun; None if it is not."""
+    if schedule is None or not (on := np.flatnonzero(np.nan_to_num(schedule))).size:
+        return None
+    off = np.flatnonzero(schedule[on[0] :] == 0)
+    return int(on[0] + off[0]) if len(off) else None
