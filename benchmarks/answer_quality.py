@@ -12,9 +12,9 @@ rate, except where the truth has no signal: there silence is right.
 Methods: `find_learning_rate`; a coarse grid with a fifth of the truth's member-steps; `range_test` with its
 default of 100 steps, and with as many as the training has; the published rules on the same range tests; each
 optimizer's customary rate. Next to them stand two that know the truth. "Truth again" is its own sweep with
-seeds drawn anew from its ten: what chance leaves of the best there is. A range test moves a constant rate, so
-that its curve is the same whether the rate is to stay or to decay: "one rate for both" is that whose larger
-excess of the two is the smallest. No rule that reads such a curve has a lower worst one.
+seeds drawn anew from its ten: what chance leaves of the best there is. A range test sets a trial's schedule
+aside, so that its curve is the same whether the rate is to stay or to decay: "one rate for both" is that rate
+whose larger excess of the two is the smallest. No rule that reads such a curve has a lower worst one.
 
 Of intervals it is said how often they hold the truth's best rate, how wide they are next to the true plateau,
 and the interval score. What is tuned may see the even cases only; the odd ones are reported apart.
@@ -172,8 +172,8 @@ def task_of(case: Case) -> Any:
     return lrjax.tasks.load(case.task)
 
 
-def trial_of(case: Case, task: Any, constant: bool) -> Any:
-    """The case's trial; a range test moves a constant rate."""
+def trial_of(case: Case, task: Any) -> Any:
+    """The case's trial."""
     import lrjax
 
     make: Callable[..., Any] = {"momentum": lambda rate: lrjax.sgd(rate, momentum=0.9)}.get(
@@ -181,7 +181,7 @@ def trial_of(case: Case, task: Any, constant: bool) -> Any:
     )
 
     def optimizer(learning_rate: Any) -> Any:
-        if constant or case.schedule == "constant":
+        if case.schedule == "constant":
             return make(learning_rate)
         return make(lrjax.warmup_cosine_decay_schedule(0.0, learning_rate, task.steps // 10, task.steps))
 
@@ -198,7 +198,7 @@ def truth_of(case: Case, options: argparse.Namespace) -> Truth:
             return Truth(**{name: stored[name] for name in ("rates", "losses", "tests")}, **about(stored))
     task = task_of(case)
     sweep = lrjax.sweep(
-        trial_of(case, task, constant=False),
+        trial_of(case, task),
         {"learning_rate": np.geomspace(LOW, HIGH, RATES)},
         task.data,
         steps=task.steps,
@@ -232,7 +232,7 @@ def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[
     import lrjax
 
     task = task_of(case)
-    trial, held_out = trial_of(case, task, constant=False), task.validation
+    trial, held_out = trial_of(case, task), task.validation
     common: dict[str, Any] = {"steps": task.steps, "evaluate_on": held_out, "key": key, "progress": False}
     found = {"customary": Said(CUSTOMARY[case.optimizer]), AGAIN: truth.again(key)}
     budget = int(SHARE * truth.losses.size * task.steps)
@@ -251,8 +251,7 @@ def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[
         found["coarse grid"] = Said(answer.learning_rate, answer.interval, cost.member_steps_used)
     for method, steps in zip(RANGE_TESTS, (100, task.steps), strict=True):
         if method in methods:
-            constant = trial_of(case, task, constant=True)
-            test = lrjax.range_test(constant, task.data, steps=steps, key=key, progress=False)
+            test = lrjax.range_test(trial, task.data, steps=steps, key=key, progress=False)
             used = test.cost.member_steps_used
             found[method] = Said(test.suggestion, test.interval, used)
             if method == RANGE_TESTS[0]:
@@ -379,8 +378,8 @@ def main() -> None:
         return
     if set(RANGE_TESTS) & set(options.methods):
         add_one_rate(found)
-    for name, odd in (("Even cases", False), ("Odd cases", True)):
-        part = {case: each for case, each in found.items() if is_odd(case) == odd}
+    for name, halves in (("Even cases", (False,)), ("Odd cases", (True,)), ("All cases", (False, True))):
+        part = {case: each for case, each in found.items() if is_odd(case) in halves}
         if part:
             print("\n".join(table(name, part)))
 

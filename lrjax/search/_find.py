@@ -53,11 +53,13 @@ def find_learning_rate(
     1. A range test tells where to look, unless `minimum` and `maximum` say it.
     2. Rates there, one every 0.4 decades, are trained; after a quarter of the steps only those go on that
        are among the best, next to the best, or not told from it by the seeds.
-    3. Until the best rate has a neighbour on each side that was trained to the end, or failed, those that
-       are missing are trained, also outside of the range. Then the same at 0.2 decades. Where all fail, lower
-       rates are tried; where none learns anything and the highest does best, higher ones.
+    3. Until the best rate, and the one that would be answered, have a neighbour on each side that was trained
+       to the end, or failed, those that are missing are trained, also outside of the range. Then the same at
+       0.2 decades. Where all fail, lower rates are tried; where none learns anything and the highest does
+       best, higher ones.
     4. Rates that the seeds do not tell from the best are trained with more seeds, up to ten, until one is
        left, or they are within 2 % of each other.
+    5. The rate that would be answered is trained with ten seeds; if more than one fails, another is answered.
 
     All rates of a seed start from the same parameters and see the same data.
 

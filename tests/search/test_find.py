@@ -183,6 +183,90 @@ def test_rates_that_the_seeds_do_not_tell_apart_get_more_of_them():
     assert not any("interrupted" in warning for warning in sweep.answer.warnings)
 
 
+def shaky(best, seeds, base=0):
+    """A landscape whose rates from `best` / 2 on fail for these of the first ten seeds, and the others do not."""
+    smooth = landscape(best)
+    keys = np.stack([jax.random.key_data(jax.random.fold_in(jax.random.key(base), seed)) for seed in seeds])
+
+    def init(key, hyperparams):
+        fails = (jax.random.key_data(key) == keys).all(axis=1).any()
+        return {**smooth.init(key, hyperparams), "fails": fails & (hyperparams["learning_rate"] > best / 2)}
+
+    def update(state, batch, hyperparams):
+        metrics, new = smooth.update(state, batch, hyperparams)
+        bad = state["fails"] & (state["step"] > 8)
+        return {"loss": jnp.where(bad, jnp.nan, metrics["loss"])}, {**new, "fails": state["fails"]}
+
+    return lrjax.Trial(init, update, smooth.evaluate)
+
+
+def test_the_answered_rate_is_confirmed_with_ten_seeds():
+    sweep = find(landscape(0.01), seeds=3, minimum=1e-4, maximum=1.0)
+    assert course(sweep)[-1] == "confirming 0.01 with 10 seeds"
+    trained = (sweep.stopped_at != 0).sum(axis=1)
+    assert sorted(trained)[-2:] == [3, 10]
+    assert trained[sweep.answer.index] == 10
+    assert "over 10 seeds" in sweep.answer.recommendation
+
+
+@pytest.mark.parametrize(("failing", "answered"), [([5], 0.01), ([5, 7], 0.00398), ([1], 0.00398)])
+def test_a_rate_that_fails_for_more_than_one_seed_in_ten_is_not_answered(failing, answered):
+    """The lowest loss is at 0.01; from 0.005 on some seeds fail, which the first three do not show."""
+    sweep = find(shaky(0.01, failing), seeds=3, minimum=1e-4, maximum=1.0)
+    assert sweep.answer.learning_rate == answered
+    place = sweep.points["learning_rate"] == answered
+    assert sweep.answer.failed[place].sum() == (answered == 0.01)
+    assert (sweep.stopped_at[place] != 0).sum() == 10
+    assert sweep.answer.plateau[1] <= 0.01
+    assert sweep.settings["search"]["unfinished"] == ""
+    if 5 in failing:
+        assert "confirming 0.01 with 10 seeds" in course(sweep)
+
+
+def test_where_every_rate_fails_for_some_seeds_the_best_is_answered_with_a_warning():
+    sweep = find(shaky(1e-6, [0]), seeds=3, minimum=1e-5, maximum=1e-2)
+    assert sweep.answer.learning_rate == 1e-5
+    assert "1 of 10 seeds failed at the best point." in sweep.answer.warnings
+
+
+def test_a_budget_that_ends_before_the_answer_is_confirmed_says_so():
+    whole = find(landscape(0.01), seeds=3, minimum=1e-4, maximum=1.0)
+    budget = whole.cost.member_steps_used - 1
+    sweep = find(landscape(0.01), seeds=3, minimum=1e-4, maximum=1.0, budget=budget)
+    unfinished = sweep.settings["search"]["unfinished"]
+    assert unfinished == "the budget ended before 0.01 could be confirmed with 10 seeds"
+    assert sweep.answer.learning_rate == 0.01
+    assert any(unfinished in warning for warning in sweep.answer.warnings)
+
+
+def test_the_answered_rate_has_neighbours_that_were_trained_to_the_end_as_the_best_has():
+    """A flat bottom of a decade, of which noise makes one rate or another the lowest."""
+
+    def init(key, hyperparams):
+        rate = hyperparams["learning_rate"] + jnp.float32(0)
+        luck = jax.random.normal(jax.random.fold_in(key, (1e4 * rate).astype(jnp.int32)))
+        return {"step": jnp.float32(0), "rate": rate, "luck": luck}
+
+    def loss(state):
+        off = jnp.maximum(jnp.abs(jnp.log10(state["rate"] / 0.01)) - 0.5, 0)
+        return 20 + (1 + off + 0.1 * state["luck"] - 20) * state["step"] / STEPS
+
+    def update(state, batch, hyperparams):
+        return {"loss": loss(state)}, {**state, "step": state["step"] + 1}
+
+    trial = lrjax.Trial(init, update, lambda state, batch: {"loss": loss(state)})
+    apart = 0
+    for key in range(8):
+        sweep = find(trial, seeds=3, minimum=1e-5, maximum=10.0, key=key, budget=200 * 3 * STEPS)
+        rates = np.log10(sweep.points["learning_rate"])
+        ended = (sweep.stopped_at[:, :3] == -1).all(axis=1)
+        apart += sweep.answer.index != sweep.answer.best
+        away = rates - np.log10(sweep.answer.learning_rate)
+        assert ((away > -0.25) & (away < 0) & ended).any()
+        assert ((away < 0.25) & (away > 0) & ended).any()
+    assert apart  # or nothing was tested
+
+
 def test_a_seed_alone_is_never_added_to():
     sweep = find(landscape(0.01, noise=0.3), seeds=1)
     assert sweep.metrics["loss"].shape[1] == 1
