@@ -119,10 +119,10 @@ def optuna_sweep(
     _check_functions(callbacks, on_chunk)
     _check_options(options, metric)
 
+    if metric != "loss":
+        trial = _measuring(trial, metric)
+
     def look(so_far: Sweep) -> None:
-        if metric != "loss" and metric not in so_far.held_out:
-            expected = f"'loss' or a held-out metric ({', '.join(map(repr, so_far.held_out))})"
-            raise _check.fail(_CALL, "metric", expected, repr(metric))
         if on_chunk is not None:
             try:
                 on_chunk(so_far)
@@ -263,6 +263,22 @@ class _Outcome(NamedTuple):
     value: float | None = None
     course: Sequence[tuple[int, float]] = ()
     attributes: Sequence[tuple[str, Any]] = ()
+
+
+def _measuring(trial: Trial, metric: str) -> Trial:
+    """A trial whose evaluation is refused, before any training, if it does not measure the metric."""
+    judge = trial.evaluate
+    if judge is None:
+        return trial
+
+    def evaluate(state: Any, batch: Any) -> Any:
+        metrics = judge(state, batch)
+        if isinstance(metrics, Mapping) and metric not in metrics:
+            expected = f"'loss' or a held-out metric ({', '.join(map(repr, metrics))})"
+            raise _check.fail(_CALL, "metric", expected, repr(metric))
+        return metrics
+
+    return trial._replace(evaluate=evaluate)
 
 
 def _outcomes(found: Sweep, metric: str, worst: float) -> list[_Outcome]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -34,8 +34,39 @@ def schedule_names() -> dict[str, Callable[..., Schedule]]:
     return {name: f for name, f in functions.items() if _makes_schedule(f)}
 
 
-def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> list[str]:
-    """The lines that describe a schedule over a run, once its picture or table is written.
+class Preview(NamedTuple):
+    """What a schedule does over a run.
+
+    Attributes:
+      steps: Some steps of the run, `[shown]`, its first and last among them.
+      values: The schedule's values there.
+      warnings: What `check_schedule` finds, name to sentence.
+      written: The file that was written, or "".
+
+    Example:
+      >>> import lrjax
+      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 4)", steps=4).lines()
+      ['step  value', '   0  0.5', '   1  0.375', '   2  0.25', '   3  0.125']
+    """
+
+    steps: np.ndarray
+    values: np.ndarray
+    warnings: dict[str, str]
+    written: str = ""
+
+    def lines(self) -> list[str]:
+        """All of it as text."""
+        width = max(len("step"), len(str(self.steps[-1])))
+        lines = [f"{'step':>{width}}  value"]
+        lines += [
+            f"{step:>{width}}  {value:.6g}" for step, value in zip(self.steps, self.values, strict=True)
+        ]
+        lines += [f"warning: {name}: {sentence}" for name, sentence in self.warnings.items()]
+        return [*lines, f"written: {self.written}"] if self.written else lines
+
+
+def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> Preview:
+    """What a schedule does over a run, once its picture or table is written.
 
     Args:
       text: The schedule, as `lrjax.schedules.schedule_from_text` reads it.
@@ -43,7 +74,7 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
       out: Where to write: a picture, or with the ending `.csv` every step and its value; None for nothing.
 
     Returns:
-      The values at some steps, what `check_schedule` finds, and what was written.
+      A `Preview`.
 
     Raises:
       ImportError: If a picture is asked for and matplotlib is not installed.
@@ -52,8 +83,8 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
 
     Example:
       >>> import lrjax
-      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 4)", steps=4)
-      ['step  value', '   0  0.5', '   1  0.375', '   2  0.25', '   3  0.125']
+      >>> lrjax.plot.preview_schedule("0.5 * linear_schedule(1, 0, 4)", steps=4).values.tolist()
+      [0.5, 0.375, 0.25, 0.125]
     """
     one = schedule_from_text(text, schedule_names())
     if one.closed_form is None:
@@ -61,14 +92,9 @@ def preview_schedule(text: str, steps: int, out: str | Path | None = None) -> li
     found = check_schedule(one, steps)
     shown = np.unique(np.linspace(0, steps - 1, _LINES).round().astype(np.int32))
     values = np.asarray(jax.jit(one.at)(shown))
-    width = max(len("step"), len(str(steps - 1)))
-    lines = [f"{'step':>{width}}  value"]
-    lines += [f"{step:>{width}}  {value:.6g}" for step, value in zip(shown, values, strict=True)]
-    lines += [f"warning: {name}: {sentence}" for name, sentence in found.items()]
     if out is not None:
         _write(one, text.strip(), steps, Path(out))
-        lines.append(f"written: {out}")
-    return lines
+    return Preview(shown, values, found, "" if out is None else str(out))
 
 
 def _write(one: Schedule, name: str, steps: int, path: Path) -> None:

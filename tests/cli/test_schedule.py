@@ -35,9 +35,12 @@ def test_without_matplotlib_the_extra_is_named(missing, capsys, monkeypatch):
     assert cli.main(["schedule", "warmup(5)", "--steps", "10"]) == 0
 
 
-def test_json_holds_the_lines(capsys):
+def test_json_holds_numbers_and_warnings(capsys):
     assert cli.main(["schedule", COSINE, "--steps", "1000", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["lines"][2].split() == ["100", "0.001"]
+    found = json.loads(capsys.readouterr().out)
+    assert found["values"][1] == {"step": 100, "value": 0.001}
+    assert [warning["name"] for warning in found["warnings"]] == ["zero first rate"]
+    assert found["written"] is None
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_a_metric_that_is_not_measured_is_refused_and_its_trials_fail():
         r"`optuna_sweep\(metric=...\)` must be 'loss' or a held-out metric \('loss', 'accuracy', 'ones'\)"
     )
     with pytest.raises(ValueError, match=message + ", got 'f1'"):
-        drive(study, trial=SCORED, metric="f1")
+        drive(study, trial=SCORED, metric="f1", on_chunk=lambda sweep: pytest.fail("it trained"))
     assert states_of(study) == [TrialState.FAIL] * 4
 
 

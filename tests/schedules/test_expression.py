@@ -93,7 +93,7 @@ def test_every_public_schedule_can_be_named():
 
 def test_a_preview_shows_values_warnings_and_writes(tmp_path):
     text = "warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)"
-    lines = preview_schedule(text, 1000, tmp_path / "new" / "s.png")
+    lines = preview_schedule(text, 1000, tmp_path / "new" / "s.png").lines()
     assert lines[0].split() == ["step", "value"]
     assert lines[1].split() == ["0", "0"]
     assert lines[11].split()[0] == "999"

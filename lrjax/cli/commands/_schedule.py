@@ -33,8 +33,16 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace, console: Console) -> Result:
     try:
-        lines = lrjax.plot.preview_schedule(options.expression, options.steps, options.out)
+        found = lrjax.plot.preview_schedule(options.expression, options.steps, options.out)
     except (ValueError, TypeError) as error:  # all of them are about what was typed
         raise BadInput(str(error)) from error
-    console.answer("\n".join(lines))
-    return FOUND, {"expression": options.expression, "steps": options.steps, "lines": lines}
+    console.answer("\n".join(found.lines()))
+    return FOUND, {
+        "expression": options.expression,
+        "steps": options.steps,
+        "values": [
+            {"step": step, "value": value} for step, value in zip(found.steps, found.values, strict=True)
+        ],
+        "warnings": [{"name": name, "message": message} for name, message in found.warnings.items()],
+        "written": found.written or None,
+    }
