@@ -184,7 +184,7 @@ def test_rates_that_the_seeds_do_not_tell_apart_get_more_of_them():
 
 
 def shaky(best, seeds, base=0):
-    """A landscape whose rates from `best` / 2 on fail for these of the first ten seeds, and the others do not."""
+    """A landscape whose rates above `best` / 2 fail for these seeds."""
     smooth = landscape(best)
     keys = np.stack([jax.random.key_data(jax.random.fold_in(jax.random.key(base), seed)) for seed in seeds])
 
