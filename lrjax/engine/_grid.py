@@ -7,10 +7,11 @@ are compiled. What fills up a grid is trained for nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,16 +24,21 @@ from lrjax.engine._program import HeldOut, Programs
 from lrjax.engine._replay import Outcome
 
 
-class _Block(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Block:
     """One grid: who stands where (None for what fills it up), and the arrays `[rows, columns, ...]`."""
 
     layout: list[list[Id | None]]
     arrays: Arrays
     numbers: dict[str, jax.Array]
 
-    @property
+    @functools.cached_property
     def cells(self) -> list[tuple[int, int, Id]]:
         return [(r, c, i) for r, row in enumerate(self.layout) for c, i in enumerate(row) if i is not None]
+
+    @functools.cached_property
+    def places(self) -> dict[Id, tuple[int, int]]:
+        return {i: (r, c) for r, c, i in self.cells}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,7 +79,7 @@ class Grid:
 
     def holds(self, member: Id) -> bool:
         """Whether a member has a state."""
-        return member in self._loose or any(i == member for b in self._blocks for _, _, i in b.cells)
+        return member in self._loose or any(member in block.places for block in self._blocks)
 
     def start(self, ids: Sequence[Id]) -> None:
         """Puts members to step 0."""
@@ -89,8 +95,8 @@ class Grid:
         """A member's state."""
         if member in self._loose:
             return self._own(member)
-        block, row, column = next((b, r, c) for b in self._blocks for r, c, i in b.cells if i == member)
-        return self._cell(block, row, column)
+        block = next(block for block in self._blocks if member in block.places)
+        return self._cell(block, *block.places[member])
 
     def drop(self, ids: Sequence[Id]) -> None:
         """Forgets members; their places stay until the others move together."""
@@ -130,7 +136,7 @@ class Grid:
             for r, c, i in block.cells:
                 table[r, c] = rows[i]
             arrays = self.programs.observe(block.arrays, self.programs.place(jnp.asarray(table)), block.size)
-            told.append(block._replace(arrays=arrays))
+            told.append(dataclasses.replace(block, arrays=arrays))
         self._blocks = told
 
     def _advance(
@@ -160,7 +166,7 @@ class Grid:
             else:
                 start = self._cell(block, r, c)
                 ends[r, c], outcomes[i] = _replay.settle(programs, start, self._number(i), by_seed[r], count)
-        return block._replace(arrays=self._written(chunk.arrays, ends))
+        return dataclasses.replace(block, arrays=self._written(chunk.arrays, ends))
 
     def _written(self, arrays: Arrays, ends: Mapping[tuple[int, int], Arrays]) -> Arrays:
         """A grid's arrays with other states at some of its places."""
@@ -258,10 +264,10 @@ class Grid:
     def _forget(self, ids: Sequence[Id]) -> None:
         gone = set(ids)
         self._loose = {i: x for i, x in self._loose.items() if i not in gone}
-        emptied = [
-            block._replace(layout=[[None if i in gone else i for i in row] for row in block.layout])
-            for block in self._blocks
+        layouts = [
+            [[None if i in gone else i for i in row] for row in block.layout] for block in self._blocks
         ]
+        emptied = map(lambda block, layout: dataclasses.replace(block, layout=layout), self._blocks, layouts)
         self._blocks = [block for block in emptied if block.cells]
 
     def _number(self, member: Id) -> dict[str, jax.Array]:
