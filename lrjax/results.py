@@ -214,7 +214,7 @@ class RangeTestData:
       cost: What it took.
       plan: How the seeds were run.
       schedule: float64 `[steps]`, by what the trial's own schedule multiplies the rate; NaN where no seed
-        ran. None where it leaves the rate alone, or where the trial does not record its rate.
+        ran. None where that does not change, or where the trial does not record its rate.
       set_aside: Whether the ramp was divided by it, so that `learning_rates` are the rates in use.
 
     Example:

@@ -64,7 +64,8 @@ class Answer:
       regimes: str `[points, seeds]`, what each training curve shows: labels of `lrjax.answer.regime`.
       parabola: What a parabola through the losses around the best rate says, a `Parabola`; None where there
         are too few of them, or none opens upwards.
-      best: The best point's index, or None.
+      best: The best point's index, or None: of a search, the lowest score among the points with the most
+        seeds, and so the answered one once that alone has been confirmed with more.
 
     References:
       Wortsman et al., *Small-scale proxies for large-scale Transformer training instabilities*,

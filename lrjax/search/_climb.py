@@ -16,7 +16,8 @@ from lrjax.trials import Trial
 
 _RATE = "learning_rate"  # what a trial records of the rate in use
 _FACTOR = "its schedule's factor"
-_SAME = 1e-3  # factors closer than this are one
+_SAME = 1e-2  # factors closer than this are one: a rate in bfloat16 is rounded by up to 0.4 %
+_STEADY = 1e-5  # factors that differ by less are a number of the trial's, no schedule, however slow
 
 
 class _Climb(NamedTuple):
@@ -97,7 +98,7 @@ def in_proportion(probed: SweepData, low: float, high: float) -> bool | None:
     return bool(np.isclose(fast[first] * low, slow[first] * high, rtol=_SAME, atol=0))
 
 
-def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray | None, bool]:
+def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """What the trial's own schedule makes of the rates: the rate in use over the hyperparameter.
 
     Args:
@@ -105,18 +106,30 @@ def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray | None, boo
       rates: Its rates.
 
     Returns:
-      The median over the seeds that still ran, `[steps]`, NaN where none did; None where it is 1 throughout.
-      And whether the ramp was divided by it.
+      The rates, in the hyperparameter's units where the rate in use is a fixed multiple of it.
+      The median over the seeds that still ran, `[steps]`, NaN where none did; None where it does not change.
+      And whether the ramp was divided by it and the rates in use were the ramp's, but where they were 0: a
+      schedule may begin as a multiple of the hyperparameter and end at a number of its own.
     """
-    divided = _FACTOR in found.metrics
-    made = medians(found.metrics[_FACTOR if divided else _RATE][0].astype(float).T)
-    made = made if divided else made / rates
-    return (None if (np.abs(made[np.isfinite(made)] - 1) < _SAME).all() else made), divided
+    used = medians(found.metrics[_RATE][0].astype(float).T)
+    if _FACTOR not in found.metrics:
+        made, divided = used / rates, False
+    else:
+        made = medians(found.metrics[_FACTOR][0].astype(float).T)
+        moves = np.isfinite(used) & (made != 0)
+        divided = bool((np.abs(used - rates)[moves] < _SAME * rates[moves]).all())
+    known = made[np.isfinite(made)]
+    if (np.abs(known - 1) < _SAME).all():
+        return rates, None, divided
+    number = float(np.median(known))
+    if divided and number > 0 and (np.abs(known - number) < _STEADY * number).all():
+        return rates / number, None, False
+    return rates, made, divided
 
 
 def ended(schedule: np.ndarray | None) -> int | None:
-    """From which step on a schedule is 0, having begun; None if it is not."""
+    """From which step on a schedule is 0 to the end, having begun; None if it is not."""
     if schedule is None or not (on := np.flatnonzero(np.nan_to_num(schedule))).size:
         return None
-    off = np.flatnonzero(schedule[on[0] :] == 0)
-    return int(on[0] + off[0]) if len(off) else None
+    off = int(on[-1]) + 1
+    return off if (schedule[off:] == 0).any() else None

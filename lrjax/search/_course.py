@@ -349,6 +349,8 @@ class Course:
         while self.seeds > 1:
             sweep = self.merged()
             answer, rates = sweep.answer, sweep.points[sweep.name]
+            if answer.best is None:  # all that were trained on failed, or more seeds show that none learned
+                return
             counts = (~absent(sweep)).sum(axis=1)
             alike = answer.indistinguishable[:_MOST_ALIKE]
             most = int(counts[answer.best])

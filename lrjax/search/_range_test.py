@@ -87,9 +87,9 @@ class RangeTest(RangeTestData):
         low, high, seeds = self.learning_rates[0], self.learning_rates[-1], len(self.losses)
         many = f"{len(self.learning_rates)} steps from {low:.3g} to {high:.3g}"
         lines = [f"range test of {self.name}: {many}, {seeds} seed{'s' * (seeds != 1)}"]
-        lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
         if self.schedule is not None:
             lines.append(f"  {self._about_its_schedule}")
+        lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
         if np.isfinite(answer.agreement):
             lines.append(f"  these rules lie up to {answer.agreement:.1f} decades apart")
         if answer.stable_edge is not None:
@@ -219,7 +219,9 @@ def range_test(
 
     A schedule of the trial's own would move the rate at the same time. Where the trial records its rate, as
     those of `lrjax.trial` do, and it is the hyperparameter times something, the ramp is divided by that, so
-    that its rates are those in use; `set_aside` says so. Where it is not, the summary tells what moved.
+    that its rates are those in use; `set_aside` says so. Where it is not, the summary tells what moved. A
+    fixed multiple is no schedule: then the ramp is the rate in use, and the result's rates, and what it
+    suggests, are the hyperparameter's.
 
     Args:
       trial: What is trained; it takes the hyperparameter `name`, traced, and its steps depend on it.
@@ -331,7 +333,7 @@ def range_test(
             found = train(job, report)
         _check_whole(found)
     held_out = found.held_out.get("loss")
-    schedule, set_aside = (None, False) if divides is None else factors(found, rates)
+    rates, schedule, set_aside = (rates, None, False) if divides is None else factors(found, rates)
     test = RangeTest(
         learning_rates=rates,
         losses=found.metrics["loss"][0],

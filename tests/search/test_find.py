@@ -229,6 +229,18 @@ def test_where_every_rate_fails_for_some_seeds_the_best_is_answered_with_a_warni
     assert "1 of 10 seeds failed at the best point." in sweep.answer.warnings
 
 
+@pytest.mark.parametrize("lowest", [1e-5, 1e-7])
+def test_where_all_rates_fail_that_were_trained_on_there_is_an_end_or_lower_ones_are_tried(lowest):
+    """After the rung, so that those that it dropped look best until they are trained on, too."""
+    sweep = find(shaky(1e-5, [0, 1, 2]), seeds=3, minimum=lowest, maximum=10.0, budget=10**6)
+    assert sweep.settings["search"]["unfinished"] == ""
+    if lowest == 1e-5:
+        assert sweep.answer.learning_rate is None
+        assert "Every point failed" in sweep.answer.recommendation
+    else:
+        assert sweep.answer.learning_rate < 1e-5
+
+
 def test_a_budget_that_ends_before_the_answer_is_confirmed_says_so():
     whole = find(landscape(0.01), seeds=3, minimum=1e-4, maximum=1.0)
     budget = whole.cost.member_steps_used - 1

@@ -300,6 +300,50 @@ def test_nothing_is_suggested_of_rates_that_a_schedule_did_not_let_be_tried(deca
     assert whole.suggestion is not None
 
 
+def test_a_schedule_that_ends_at_a_number_of_its_own_is_told():
+    """It begins as a multiple of the hyperparameter."""
+
+    def joined(learning_rate):
+        return lrjax.sgd(lrjax.join_schedules([learning_rate, 0.01], [10]))
+
+    test = run(linear(joined), seeds=2)
+    assert not test.set_aside
+    assert test.schedule[50] == pytest.approx(0.01 / test.learning_rates[50])
+    assert "moved it, too: give the test a trial without" in test.summary()
+
+
+def test_a_schedule_that_comes_to_0_in_between_is_set_aside():
+    def cyclic(learning_rate):
+        return lrjax.sgd(lrjax.cyclic_schedule(0.0, learning_rate, 20))
+
+    plain, test = run(), run(linear(cyclic))
+    assert (test.schedule[[0, 40]] == 0).all()
+    assert test.set_aside
+    assert test.suggestion == pytest.approx(plain.suggestion, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "scale"])
+def test_of_a_fixed_multiple_the_hyperparameter_is_suggested(name):
+    def small(**hyperparams):
+        return lrjax.sgd(hyperparams[name] / 256)
+
+    plain, test = run(), run(linear(small), name=name)
+    assert test.suggestion == pytest.approx(256 * plain.suggestion)
+    np.testing.assert_allclose(test.learning_rates, 256 * plain.learning_rates, rtol=1e-5)
+    assert (test.schedule, test.set_aside) == (None, False)
+
+
+def test_a_rate_that_is_recorded_in_half_precision_is_not_taken_for_a_schedule():
+    def update(w, batch, hyperparams):
+        rate = hyperparams["learning_rate"].astype(jnp.bfloat16)
+        value, slope = jax.value_and_grad(loss)(w, batch)
+        return {"loss": value, "learning_rate": rate}, w - rate.astype(jnp.float32) * slope
+
+    test = run(lrjax.Trial(lambda key, hyperparams: init_params(key), update), seeds=2)
+    assert test.schedule is None
+    assert "schedule" not in test.summary()
+
+
 def test_of_another_hyperparameter_that_climbs_no_schedule_is_told():
     def heavy(momentum):
         return lrjax.sgd(0.01, momentum)
