@@ -185,9 +185,11 @@ def _ledger(data: SweepData) -> list[str]:
         return []
     cost = data.cost
     share = cost.member_steps_used / max(1, cost.member_steps_full)
+    saved = cost.member_steps_saved  # < 0 where points were begun anew and none was dropped
     lines = [
         f"allocation: {cost.member_steps_used} of {cost.member_steps_full} member-steps used ({share:.0%}), "
-        f"{cost.member_steps_saved} saved, {cost.member_steps_wasted} wasted"
+        f"{f'{saved} saved' if saved >= 0 else f'{-saved} more than without'}, "
+        f"{cost.member_steps_wasted} wasted"
     ]
     for rung in rungs(data):
         rank = rung.rank_correlation

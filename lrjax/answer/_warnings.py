@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrjax.answer._measured import dropped_at, interrupted, rungs
+from lrjax.answer._measured import dropped_at, final_losses, interrupted, rungs
+from lrjax.answer._paired import within_noise
 from lrjax.results import SweepData
 
 _SAME_ORDER = 0.5  # rank correlation below which a rung says little about a later one
 _ORDERED = 5  # points from which on an order is one: of fewer, chance makes any
 _MOVED = 0.01  # of what the best rate moved the loss by
+_MUCH = 0.1  # of the loss before training: a fall that is more than a beginning
 _COARSE = ("bfloat16", "float16")
 _FALLING = ("too low", "slow")
 
@@ -95,7 +97,7 @@ def of_seeds(
 
 
 def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray | None) -> list[str]:
-    """That training was too short, or that numbers are too coarse for small updates."""
+    """That training was too short, too noisy, or that numbers are too coarse for small updates."""
     warnings = []
     labels = [label for label in regimes[best] if label != "unknown"]
     falling = [label for label in labels if label in _FALLING]
@@ -104,7 +106,7 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
             f"The loss still falls at the end ({falling[0]}), even at the best rate: longer training may "
             "favour another one."
         )
-    if labels and 2 * labels.count("flat") > len(labels):
+    if labels and 2 * labels.count("flat") > len(labels) and not _learned(data, best):
         warnings.append(
             "Even at the best rate the training loss did not fall by more than its noise: train longer, or "
             "with larger batches, before you trust the answer."
@@ -115,6 +117,16 @@ def of_curves(data: SweepData, regimes: np.ndarray, best: int, rates: np.ndarray
             still = rates[[index for index in flat if not _moved(data, index, rates[flat], flat, best)]]
             warnings.append(f"Rates up to {still.max():.3g} did not move the loss, and {lost}")
     return warnings
+
+
+def _learned(data: SweepData, best: int) -> bool:
+    """Whether held-out losses, which are not of single batches, fell by much, and the seeds agree on it."""
+    final, initial, judged_by = final_losses(data)
+    before, after = initial[best], final[best]
+    if judged_by == "training loss" or within_noise(before, after):
+        return False
+    both = np.isfinite(before) & np.isfinite(after)
+    return both.sum() > 1 and bool(np.median((before - after)[both]) > _MUCH * abs(np.median(before[both])))
 
 
 def _moved(data: SweepData, index: np.intp, rates: np.ndarray, flat: np.ndarray, best: int) -> bool:

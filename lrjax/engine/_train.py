@@ -376,6 +376,20 @@ class Training:
         return [jax.tree.map(lambda x, s=s: padded(x[:, s]), made) for s in range(len(seeds))]
 
 
+def check(job: Job) -> None:
+    """Refuses a job that cannot be trained or evaluated, as `train` does before it trains.
+
+    Args:
+      job: What would be trained.
+
+    Raises:
+      TypeError: If the trial breaks the protocol.
+      Exception: What the trial raises for a point.
+    """
+    with _pinned():
+        Training(job, lambda progress, measured: None, None).check()
+
+
 def train(job: Job, report: Report, archive: Archive | None = None) -> SweepData:
     """Trains every point with every seed.
 

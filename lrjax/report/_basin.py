@@ -163,6 +163,7 @@ def _failures(view: View) -> list[dict[str, Any]]:
     if not len(bad):
         return []
     every = np.mean(view.answer.failed[bad], axis=1) == 1
+    # The legend's thin cross is as wide as lines are on average: where all of most are 0, it cannot be seen.
     return [
         {
             "type": "scatter",
@@ -175,7 +176,7 @@ def _failures(view: View) -> list[dict[str, Any]]:
             "marker": {
                 "symbol": ["x" if all_of_them else "x-thin" for all_of_them in every],
                 "color": _style.FAILED,
-                "line": {"color": _style.FAILED, "width": [0 if all_of_them else 2 for all_of_them in every]},
+                "line": {"color": _style.FAILED, "width": [1 if all_of_them else 2 for all_of_them in every]},
                 "size": 9,
             },
             "name": "a seed failed" if view.seeds > 1 else "failed",

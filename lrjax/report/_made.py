@@ -55,7 +55,7 @@ def _settings(view: View) -> dict[str, str]:
         "learning rate's name": data.name,
         "points": f"{view.points:,}",
         "steps per member": f"{data.steps:,}",
-        "seeds": f"{view.seeds:,}",
+        "seeds": view.seeds_in_words,
     }
     for name, value in data.settings.items():
         if name not in _ELSEWHERE and name not in found:
@@ -89,9 +89,12 @@ def _machine(view: View) -> dict[str, str]:
 def _ledger(view: View) -> dict[str, str]:
     cost = view.data.cost
     share = cost.member_steps_used / max(1, cost.member_steps_full)
+    saved = f"{cost.member_steps_saved:,} (about {_seconds(cost.seconds_saved)})"
+    if cost.member_steps_saved < 0:  # points were begun anew, and none was dropped
+        saved = f"none: {-cost.member_steps_saved:,} more than without"
     return {
         "member-steps used": f"{cost.member_steps_used:,} of {cost.member_steps_full:,} ({share:.0%})",
-        "member-steps saved": f"{cost.member_steps_saved:,} (about {_seconds(cost.seconds_saved)})",
+        "member-steps saved": saved,
         "member-steps wasted": f"{cost.member_steps_wasted:,} (about {_seconds(cost.seconds_wasted)})",
         "member-steps reused": f"{cost.member_steps_reused:,}",
         "running": _seconds(cost.seconds_running),

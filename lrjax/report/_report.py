@@ -104,5 +104,5 @@ def write_report(
 
 def _size(seen: View) -> str:
     """How large the sweep is, in words."""
-    sizes = (_text.count(seen.points, "point"), _text.count(seen.seeds, "seed"))
+    sizes = (_text.count(seen.points, "point"), f"{seen.seeds_in_words} seed{'s' * (seen.seeds != 1)}")
     return " x ".join((*sizes, _text.count(seen.data.steps, "step")))

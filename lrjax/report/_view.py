@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrjax._values import as_text
-from lrjax.answer import Answer, dropped_at, failures, final_losses, regimes_text
+from lrjax.answer import Answer, absent, dropped_at, failures, final_losses, regimes_text
 from lrjax.plot._points import why_none
 from lrjax.report import _text
 from lrjax.results import SweepData
@@ -61,8 +61,14 @@ class View(NamedTuple):
 
     @property
     def seeds(self) -> int:
-        """Members per point."""
+        """Members per point, at most."""
         return self.data.diverged_at.shape[1]
+
+    @property
+    def seeds_in_words(self) -> str:
+        """Their number; of a search, which gives some points more, the lowest and the highest."""
+        fewest = int((~absent(self.data)).sum(axis=1).min())
+        return f"{self.seeds:,}" if fewest == self.seeds else f"{fewest:,} to {self.seeds:,}"
 
 
 def view(data: SweepData, answer: Answer) -> View:

@@ -111,8 +111,9 @@ def _rule(
     if horizon is not None:
         values = [point.get(horizon) for point in points] if isinstance(horizon, str) else [None]
         numeric = all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in values)
-        if not numeric or horizon in trial.static:
-            expected = "a hyperparameter of the grid that is a number at every point, or None"
+        if not numeric or horizon in trial.static or horizon == name:
+            beside = ", not the rate" if horizon == name else ""
+            expected = f"a hyperparameter of the grid that is a number at every point{beside}, or None"
             raise _check.fail(call, "horizon", expected, repr(horizon))
     if allocation is None:
         return None

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from jax.sharding import Mesh
 
 from lrjax import _check
+from lrjax.engine import check
 from lrjax.results import Plan
-from lrjax.search import _arguments, _grid
+from lrjax.search import _arguments, _asked, _grid
 from lrjax.search._course import Course, Limits
+from lrjax.search._progress import check_progress
 from lrjax.search._result import Sweep
 from lrjax.trials import Trial
 
@@ -123,37 +125,42 @@ def find_learning_rate(
     _grid.check_ends(call, minimum, maximum)
     if points is not None:
         _check.integer(call, "points", points, low=2)
+    check_progress(call, progress)
     fixed = _grid.beside(call, hyperparams, name, "which is searched")
-    _grid.points(call, [{**fixed, name: 1.0}], name)
+    any_point = _grid.points(call, [{**fixed, name: minimum or maximum or 1.0}], name)
     steps = _check.integer(call, "steps", steps, low=1)
     seeds = _check.integer(call, "seeds", seeds, low=1)
     usual = -(-steps // _EVALUATIONS)
+    limits = Limits.of(call, budget, steps, seeds)
+    asked: dict[str, Any] = dict(
+        steps=steps,
+        seeds=seeds,
+        evaluate_on=evaluate_on,
+        evaluate_every=_arguments.interval(call, "evaluate_every", evaluate_every, usual),
+        test_on=test_on,
+        record_every=record_every,
+        horizon=horizon,
+        patience=patience,
+        blow_up=blow_up,
+        plan=plan,
+        mesh=mesh,
+        order=order,
+        key=key,
+        name=name,
+        keep=keep,
+    )
+    # The range test evaluates nothing: what it would not notice is told before it is made.
+    check(_asked.job(call, trial, any_point, data, allocation=None, **asked))
     course = Course(
         call,
         trial,
         data,
         fixed,
-        Limits.of(call, budget, steps, seeds),
+        limits,
         directory=directory,
         checkpoint_seconds=checkpoint_seconds,
         progress=progress,
         on_chunk=on_chunk,
-        asked=dict(
-            steps=steps,
-            seeds=seeds,
-            evaluate_on=evaluate_on,
-            evaluate_every=_arguments.interval(call, "evaluate_every", evaluate_every, usual),
-            test_on=test_on,
-            record_every=record_every,
-            horizon=horizon,
-            patience=patience,
-            blow_up=blow_up,
-            plan=plan,
-            mesh=mesh,
-            order=order,
-            key=key,
-            name=name,
-            keep=keep,
-        ),
+        asked=asked,
     )
     return course.run(minimum, maximum, points)

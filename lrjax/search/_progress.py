@@ -17,6 +17,12 @@ _SECONDS = 60.0  # between lines at most, where something is told at all
 Show = Callable[[Progress], None]
 
 
+def check_progress(call: str, shown: Any) -> None:
+    """Requires that `shown` says how to show progress; `call` is what the user called."""
+    if isinstance(shown, str) and shown not in ("bar", "lines"):
+        raise _check.fail(call, "progress", "True, False, 'bar' or 'lines'", repr(shown))
+
+
 @contextmanager
 def progress_bar(
     shown: bool | str, steps: int, points: Sequence[Mapping[str, Any]], name: str, call: str = "sweep"
@@ -34,8 +40,7 @@ def progress_bar(
     Raises:
       ValueError: If `shown` is none of these.
     """
-    if isinstance(shown, str) and shown not in ("bar", "lines"):
-        raise _check.fail(call, "progress", "True, False, 'bar' or 'lines'", repr(shown))
+    check_progress(call, shown)
     if not shown:
         yield lambda progress: None
     elif shown == "bar" or (shown != "lines" and _can_draw()):

@@ -705,6 +705,8 @@ def test_the_footer_has_the_ledger_and_what_probing_took():
     assert "  step 40: 4 -> 2 points" in text
     head = "4 points x 1 seed x 100 steps as vmap/scan: "
     assert f"{head}2.0 s running, 1.0 s compiling, 0.5 s probing" in text
+    anew = dataclasses.replace(data, cost=Cost(448, 400, 1.0, 0.5, 2.0, 48))
+    assert "allocation: 448 of 400 member-steps used (112%), 48 more than without, 48 wasted" in lines(anew)
 
 
 def test_the_cause_of_a_divergence_is_named():

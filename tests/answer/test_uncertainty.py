@@ -225,9 +225,24 @@ def test_a_loss_that_did_not_move_even_at_the_best_rate_is_told():
     data = measured({"learning_rate": RATES.tolist()}, basin(), start=60.0)
     noise = np.random.default_rng(0).normal(size=data.metrics["loss"].shape)
     data.metrics["loss"][...] = 60.0 + noise
+    data.held_out["loss"][..., 1:] = 55.0 + basin()[..., None]
     (warning,) = [w for w in judge(data).warnings if "than its noise" in w]
     assert warning.startswith("Even at the best rate the training loss did not fall by more than its noise")
     assert not any("than its noise" in warning for warning in judged(basin()).warnings)
+
+
+def test_batches_too_noisy_to_show_a_fall_are_no_fault_where_held_out_losses_fell_by_much():
+    def warned(after):
+        data = measured({"learning_rate": RATES.tolist()}, basin(seeds=len(after)), start=60.0)
+        noise = np.random.default_rng(0).normal(size=data.metrics["loss"].shape)
+        data.metrics["loss"][...] = 60.0 + 5 * noise
+        data.held_out["loss"][..., 1:] = (basin(seeds=len(after)) + after)[..., None]
+        return any("than its noise" in warning for warning in judge(data).warnings)
+
+    assert not warned([40.0, 41.0, 42.0])
+    assert warned([10.0, 45.0, 57.0])  # the seeds do not tell that from chance
+    assert warned([57.0, 57.1, 57.2])
+    assert warned([40.0])
 
 
 def test_coarse_numbers_are_named_where_small_rates_did_not_move_the_loss():

@@ -233,6 +233,7 @@ def test_the_basin_has_the_median_each_seed_and_the_failed():
     failed = named(sweep, "a seed failed")
     assert failed["x"] == RATES[3:]
     assert failed["marker"]["symbol"] == ["x-thin", "x"]
+    assert min(failed["marker"]["line"]["width"]) >= 1  # a legend draws the first mark with their mean
 
 
 def test_pointing_at_a_point_tells_all_of_it():
@@ -493,6 +494,15 @@ def test_a_search_tells_its_course():
     assert {"Budget: 900 member-steps.", "No time for more seeds."} <= set(page.all("p"))
 
 
+def test_a_search_s_seeds_are_told_from_the_fewest_to_the_most():
+    stopped_at = np.full((5, 2), -1)
+    stopped_at[0, 1] = 0
+    page = Page(written(usual(stopped_at=stopped_at, settings={"search": {"course": []}})))
+    assert "5 points x 1 to 2 seeds x 100 steps" in page.all("p")
+    assert "1 to 2" in page.all("dd")
+    assert "5 points x 2 seeds x 100 steps" in Page(written(usual())).all("p")
+
+
 def test_the_ledger_and_the_plan():
     sweep = usual(cost=Cost(600, 1000, 1.5, 0.5, 3.0, 60, 10))
     found = facts(sweep)
@@ -501,6 +511,8 @@ def test_the_ledger_and_the_plan():
     assert found["member-steps wasted"] == "60 (about 0.3 s)"
     assert found["running"] == "3.0 s"
     assert sweep.plan.summary() in Page(written(sweep)).all("pre")
+    anew = facts(usual(cost=Cost(1200, 1000, 1.5, 0.5, 3.0, 200)))
+    assert anew["member-steps saved"] == "none: 200 more than without"
 
 
 def test_a_sweep_stores_where_it_ran(tmp_path):

@@ -560,6 +560,8 @@ def test_nothing_is_left_in_the_directory_by_a_refused_sweep(tmp_path):
         ({"hyperparams": {"learning_rate": 1.0}}, ValueError, "the hyperparameters beside 'learning_rate'"),
         ({"on_chunk": 1}, TypeError, "`find_learning_rate(on_chunk=...)` must be a function of a sweep"),
         ({"horizon": "length"}, ValueError, "`find_learning_rate(horizon=...)` must be a hyperparameter"),
+        ({"horizon": "learning_rate"}, ValueError, "a number at every point, not the rate, or None, got"),
+        ({"progress": "yes"}, ValueError, "`find_learning_rate(progress=...)` must be True, False, 'bar'"),
         ({"keep": "all"}, ValueError, "`find_learning_rate(keep=...)` must be 'final', 'best' or both"),
     ],
 )

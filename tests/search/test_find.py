@@ -402,12 +402,12 @@ def test_a_time_in_which_nothing_can_begin_is_refused_before_training(steps):
 
 def test_a_time_that_the_range_test_took_up_is_refused_with_what_it_suggests():
     def batch(step):
-        time.sleep(0.03)
+        time.sleep(0.06)  # 64 of them take longer than the budget, whatever else does
         return np.zeros(4, np.float32)
 
     trial = lrjax.trial(lambda key: jnp.float32(1.0), lambda w, batch: (w - batch.mean()) ** 2, lrjax.sgd)
     data = lrjax.from_function(batch, on_device=False)
-    with pytest.raises(ValueError, match=r"got 3 s \(range test, 64 steps x 1 seed: suggests 0\.1"):
+    with pytest.raises(ValueError, match=r"got 3 s \(range test, 64 steps x 1 seed: suggests 0\."):
         find(trial, data, steps=64, seeds=1, budget=datetime.timedelta(seconds=3))
 
 
@@ -532,6 +532,24 @@ def test_a_directory_that_cannot_be_used_is_told_before_the_range_test(tmp_path,
     (tmp_path / "stage-1").write_text("no directory")
     with pytest.raises(OSError, match=r"find_learning_rate\(directory=\.\.\.\)` must be a directory"):
         find(landscape(0.01), steps=64, directory=tmp_path)
+
+
+@pytest.mark.parametrize("argument", ["evaluate_on", "test_on"])
+def test_held_out_data_that_cannot_be_evaluated_are_told_before_the_range_test(argument, monkeypatch):
+    monkeypatch.setattr(_course, "range_test", None)  # it would fail
+    x = np.ones((8, 3), np.float32)
+    trial = lrjax.trial(lambda key: jnp.zeros(3), lambda w, batch: jnp.mean((batch @ w - 1) ** 2), lrjax.sgd)
+    with pytest.raises(TypeError, match="contracting dimensions") as raised:
+        find(trial, lrjax.batches(x, 4), steps=64, **{"evaluate_on": x, argument: x[:, :2]})
+    assert f"evaluating on a batch of `{argument}`" in raised.value.__notes__
+
+
+def test_an_unknown_kind_of_progress_is_told_before_the_range_test(monkeypatch):
+    monkeypatch.setattr(_course, "range_test", None)
+    with pytest.raises(
+        ValueError, match=r"find_learning_rate\(progress=\.\.\.\)` must be True, False, 'bar'"
+    ):
+        find(landscape(0.01), steps=64, progress="yes")
 
 
 def test_another_search_keeps_its_range_test(tmp_path):
