@@ -365,24 +365,31 @@ class Course:
             chosen = sorted(float(rates[index]) for index in behind if counts[index] == begin)
             affordable = self._affordable() // (most - begin)
             if affordable < len(chosen):
+                while (left := self._unconfirmed()) and self._affordable() >= _MOST_SEEDS - left[1]:
+                    self._confirm()
                 raise _Ended(f"the budget ended before {_list(chosen)} could be told apart by {most} seeds")
             self._note(f"not told apart by {_count(begin, 'seed')}: {_list(chosen)}; up to {most} seeds")
             self._train(chosen, begin, most - begin)
 
     def _confirm(self) -> bool:
         """Trains more seeds of the rate that would be answered; whether it still would be."""
-        sweep = self.merged()
-        index = sweep.answer.index
-        if index is None or self.seeds == 1:
+        if (found := self._unconfirmed()) is None:
             return True
-        rate, trained = float(sweep.points[sweep.name][index]), int((~absent(sweep))[index].sum())
-        if trained >= _MOST_SEEDS:
-            return True
+        rate, trained = found
         if self._affordable() < _MOST_SEEDS - trained:
             raise _Ended(f"the budget ended before {rate:.3g} could be confirmed with {_MOST_SEEDS} seeds")
         self._note(f"confirming {rate:.3g} with {_MOST_SEEDS} seeds")
         self._train([rate], trained, _MOST_SEEDS - trained)
         return rate in self._judged
+
+    def _unconfirmed(self) -> tuple[float, int] | None:
+        """The rate that would be answered and its seeds, if more are to be trained."""
+        sweep = self.merged()
+        index = sweep.answer.index
+        if index is None or self.seeds == 1:
+            return None
+        trained = int((~absent(sweep))[index].sum())
+        return None if trained >= _MOST_SEEDS else (float(sweep.points[sweep.name][index]), trained)
 
     # How it is done.
 

@@ -251,6 +251,24 @@ def test_a_budget_that_ends_before_the_answer_is_confirmed_says_so():
     assert any(unfinished in warning for warning in sweep.answer.warnings)
 
 
+def test_a_budget_too_small_to_tell_rates_apart_still_confirms_the_answer():
+    options = {"seeds": 3, "minimum": 1e-4, "maximum": 1.0}
+    used = {}
+    find(
+        landscape(0.01, noise=0.3),
+        on_chunk=lambda so_far: used.update({course(so_far)[-1]: so_far.cost.member_steps_used}),
+        **options,
+    )
+    lines = list(used)
+    telling = next(place for place, line in enumerate(lines) if line.startswith("not told apart"))
+    budget = used[lines[telling - 1]] + 7 * STEPS  # seven members more
+    sweep = find(landscape(0.01, noise=0.3), budget=budget, **options)
+    assert "could be told apart by 6 seeds" in sweep.settings["search"]["unfinished"]
+    assert course(sweep)[-2].startswith("confirming")
+    assert (sweep.stopped_at[sweep.answer.index] != 0).sum() == 10
+    assert sweep.cost.member_steps_used == budget
+
+
 def test_the_answered_rate_has_neighbours_that_were_trained_to_the_end_as_the_best_has():
     """A flat bottom of a decade, of which noise makes one rate or another the lowest."""
 
