@@ -156,6 +156,10 @@ def _footer(data: SweepData, answer: Answer) -> list[str]:
         if alike > 1:
             text += f"; the seeds do not tell {alike - 1} of the other {scored - 1} points from the best one"
         lines.append(text)
+    if answer.index is not None and answer.index != answer.best:
+        lines.append(
+            "of these the chosen one does best together with the rates around it: the lowest may be luck"
+        )
     if answer.parabola is not None:
         lowest, fit = answer.parabola.vertex, answer.parabola.r_squared
         lines.append(f"a parabola through the losses around it is lowest at {lowest:.3g} (R² {fit:.2f})")

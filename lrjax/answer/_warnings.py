@@ -27,7 +27,8 @@ def interruption(data: SweepData) -> list[str]:
 def of_search(data: SweepData) -> list[str]:
     """That a search would have tried more."""
     unfinished = data.settings.get("search", {}).get("unfinished", "")
-    return [f"The search is not finished: {unfinished}."] if unfinished else []
+    more = " Raise `budget`." if unfinished.startswith(("the budget", "the time")) else ""
+    return [f"The search is not finished: {unfinished}.{more}"] if unfinished else []
 
 
 def of_grid(

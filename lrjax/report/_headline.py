@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from lrjax.answer import absent, dropped_at
 from lrjax.report import _text
 from lrjax.report._view import View, why_no_rate
 
@@ -29,15 +32,24 @@ def _cards(view: View) -> list[tuple[str, str, str]]:
     cards = [(view.data.name.replace("_", " "), rate, none or _where(view))]
     cards.append(("90 % interval", _span(answer.interval), none or _why_no_interval(view)))
     cards.append(("plateau", _span(answer.plateau), none or _width(view)))
-    edge = "from this rate on training fails"
-    if answer.divergence_edge is None:
-        edge = none or "the highest rate still trains"
-    cards.append(("divergence edge", _text.number(answer.divergence_edge), edge))
+    cards.append(("divergence edge", _text.number(answer.divergence_edge), _edge(view, none)))
     return [*cards, _sensitivity(view, none), _alike(view, none)]
 
 
 def _where(view: View) -> str:
-    return f"median {view.answer.judged_by} {view.answer.score:.4g} over {_text.count(view.seeds, 'seed')}"
+    seeds = int((~absent(view.data))[view.answer.index].sum())
+    return f"median {view.answer.judged_by} {view.answer.score:.4g} over {_text.count(seeds, 'seed')}"
+
+
+def _edge(view: View, none: str) -> str:
+    if view.answer.divergence_edge is not None:
+        return "from this rate on training fails"
+    if none:
+        return none
+    highest = int(np.argmax(view.data.points[view.data.name]))
+    if dropped_at(view.data)[highest] >= 0:
+        return "not known: the highest rate was dropped early"
+    return "the highest rate still trains"
 
 
 def _width(view: View) -> str:

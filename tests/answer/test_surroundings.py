@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lrjax.answer import judge
+from lrjax.answer import judge, summary
 from lrjax.answer._surroundings import best_surrounded
 from tests.measured import measured
 
@@ -35,6 +35,23 @@ def test_a_search_does_not_answer_a_lucky_rate_next_to_a_cliff():
     assert answer.indistinguishable[0] == 4
     assert 2 in answer.indistinguishable
     assert answer.plateau[0] <= 0.025 <= answer.plateau[1]
+
+
+@pytest.mark.parametrize("settings", [SEARCH, {}])
+def test_the_summary_says_why_a_rate_that_is_not_the_lowest_is_answered(settings):
+    data = measured({"learning_rate": RATES}, LUCKY, settings=settings)
+    assert ("does best together with the rates around it" in summary(data, judge(data))) == bool(settings)
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "raises"),
+    [("the budget ended before 1 could be tried", True), ("interrupted; nothing is stored", False)],
+)
+def test_a_search_that_ran_out_of_its_budget_says_what_to_raise(unfinished, raises):
+    settings = {"search": {**SEARCH["search"], "unfinished": unfinished}}
+    (warning,) = [text for text in told(LUCKY, settings=settings).warnings if "not finished" in text]
+    assert warning.startswith(f"The search is not finished: {unfinished}.")
+    assert warning.endswith("Raise `budget`.") == raises
 
 
 def test_rates_that_were_dropped_count_as_what_lies_around():

@@ -139,6 +139,18 @@ def test_the_headline_holds_the_answer():
     }
 
 
+@pytest.mark.parametrize(
+    ("dropped", "about"), [(True, "not known: the highest rate was"), (False, "the highest rate still")]
+)
+def test_no_edge_is_told_of_a_highest_rate_that_was_dropped(dropped, about):
+    final = np.array([[8, 9], [1.01, 1.0], [1.0, 0.99], [1.2, 1.3], [3, 4]])
+    kept = np.arange(5) < (4 if dropped else 5)
+    stopped_at = np.where(kept, -1, 40)[:, None] * np.ones((1, 2), int)
+    sweep = usual(final, stopped_at=stopped_at, rungs=((40, final, kept),))
+    cards = dict(zip(*headline(sweep), strict=True))
+    assert cards["divergence edge"].startswith(f"-{about}")
+
+
 def headline(sweep):
     """Names and contents of the cards."""
     parts = Page(re.search(r'<dl class="cards">.*?</dl>', written(sweep), re.DOTALL)[0])
