@@ -113,8 +113,8 @@ def trial(
 
     Raises:
       TypeError: If an argument is not callable, or the signature of `loss` leaves open whether it
-        takes a key; from `init`, if the optimizer does not take a hyperparameter by its name;
-        from `update`, if `loss` returns something else.
+        takes a key; from `init`, if the optimizer does not take a hyperparameter by its name, or
+        parameters are not floating-point numbers; from `update`, if `loss` returns something else.
 
     Example:
       >>> import jax.numpy as jnp, lrjax
@@ -150,6 +150,7 @@ def trial(
         init_key, run_key = jax.random.split(key)
         made = init_params(init_key)
         params, model_state = _read_init(made) if has_state else (made, None)
+        _check_floating(params)
         opt_state = build(hyperparams).init(params)
         return TrialState(params, opt_state, model_state, run_key, jnp.zeros((), jnp.int32))
 
@@ -290,6 +291,17 @@ def _read_init(made: Any) -> tuple[Any, Any]:
         expected = "a function that returns (params, model_state), since has_state=True"
         raise _check.fail_type("trial", "init_params", expected, type(made).__name__)
     return made
+
+
+def _check_floating(params: Any) -> None:
+    """Requires that gradients can be taken with respect to every leaf."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        is_number = hasattr(leaf, "dtype") or isinstance(leaf, (float, complex))
+        if not is_number or not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            where = f" at params{jax.tree_util.keystr(path)}" if path else ""
+            rest = "; what is not trained belongs into the loss, or the model's state (`has_state=True`)"
+            expected = "a function that returns floating-point parameters"
+            raise _check.fail_type("trial", "init_params", expected, _outline(leaf) + where + rest)
 
 
 def _read_loss(output: Any, has_state: bool) -> tuple[jax.Array, Any, Metrics]:

@@ -244,6 +244,28 @@ def test_init_params_must_give_the_model_state():
         run.init(KEY, RATE)
 
 
+@pytest.mark.parametrize(
+    ("params", "got"),
+    [
+        (jnp.arange(3), r"shape \(3,\) and dtype int32"),
+        (2, "int"),
+        ({"w": jnp.ones(2), "steps": np.int32(3)}, r"dtype int32 at params\['steps'\]"),
+        ([jnp.ones(2), jax.random.key(0)], r"dtype key<fry> at params\[1\]"),
+        ((jnp.ones(2), "relu"), r"str at params\[1\]"),
+        (jnp.array(True), "dtype bool"),
+    ],
+)
+def test_parameters_that_have_no_gradient(params, got):
+    run = lrjax.trial(lambda key: params, square, lrjax.sgd)
+    with pytest.raises(TypeError, match=rf"`trial\(init_params=...\)` must be .*floating-point.*got .*{got}"):
+        run.init(KEY, RATE)
+
+
+def test_parameters_of_any_float_type():
+    for params in (2.0, np.float16(1), jnp.bfloat16(1), jnp.complex64(1j), {"w": [jnp.ones(2)]}, {}):
+        lrjax.trial(lambda key, params=params: params, square, lrjax.sgd).init(KEY, RATE)
+
+
 # Evaluation
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from lrjax import _check
 from lrjax.answer import Answer, absent, dropped_at, hopeless, interrupted
 from lrjax.engine import Archive, Job, on_interrupt
-from lrjax.results import Cost, Plan, SweepData
+from lrjax.results import Cost, Plan, SweepData, check_writable
 from lrjax.search import _asked, _grid
 from lrjax.search._allocation import Allocation, capped, successive_halving
 from lrjax.search._merge import merge
@@ -133,8 +133,10 @@ class Course:
         job = self._job(first_rates(minimum or _USUAL[0], maximum or _USUAL[1], 2), 0, self.seeds)
         if self.directory is not None:
             check_place(self.call, Path(self.directory), search=True)
-            with Archive(self.call, Path(self.directory) / "stage-1", self.checkpoint_seconds):
-                pass  # what stands in the way of storing is told before anything is trained
+            # What stands in the way of storing is told before anything is trained.
+            directory = check_writable(self.call, "directory", self.directory)
+            with Archive(self.call, directory / "stage-1", self.checkpoint_seconds):
+                pass
         ramp = 0 if minimum is not None and maximum is not None else self._ramp(job)
         self._check_budget(ramp, points or 2)
         self._check_time(began)

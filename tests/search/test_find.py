@@ -550,6 +550,8 @@ def test_a_directory_that_cannot_be_used_is_told_before_the_range_test(tmp_path,
     (tmp_path / "stage-1").write_text("no directory")
     with pytest.raises(OSError, match=r"find_learning_rate\(directory=\.\.\.\)` must be a directory"):
         find(landscape(0.01), steps=64, directory=tmp_path)
+    with pytest.raises(OSError, match=r"find_learning_rate\(directory=\.\.\.\)` .*stage-1 \("):
+        find(landscape(0.01), steps=64, directory=tmp_path / "stage-1")
 
 
 @pytest.mark.parametrize("argument", ["evaluate_on", "test_on"])
