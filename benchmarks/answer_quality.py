@@ -10,12 +10,13 @@ between their answers. A method that gives no answer has an infinite excess, as 
 rate, except where the truth has no signal: there silence is right.
 
 Methods: `find_learning_rate`; a coarse grid with a fifth of the truth's member-steps; `range_test` with its
-default of 100 steps, and with as many as the training has; the published rules on the same range tests; each
-optimizer's customary rate. Next to them stand two that know the truth. "Truth again" is its own sweep with
-seeds drawn anew from its ten, which are those it is judged by; below the tables stands what chance leaves of
-such a sweep if it is judged by other seeds. A range test sets a trial's schedule aside, so that its curve is
-the same whether the rate is to stay or to decay: "one rate for both" is that rate whose larger excess of the
-two is the smallest. No rule that reads such a curve has a lower worst one.
+default of 100 steps, told how long the training is to be; the same without constant rates beside the ramp;
+the published rules on these ramps; each optimizer's customary rate. Next to them stand two that know the
+truth. "Truth again" is its own sweep with seeds drawn anew from its ten, which are those it is judged by;
+below the tables stands what chance leaves of such a sweep if it is judged by other seeds. A trial's schedule
+is set aside on a ramp, so that the curve is the same whether the rate is to stay or to decay: "one rate for
+both" is that rate whose larger excess of the two is the smallest. No rule that reads such a curve, and
+nothing else, has a lower worst one.
 
 Of intervals it is said how often they hold the truth's best rate, how wide they are next to the true plateau,
 and the interval score. What is tuned may see the even cases only; the odd ones are reported apart.
@@ -52,7 +53,7 @@ SHARE = 0.2  # of the truth's member-steps that the coarse grid uses
 TRUTH_KEY = 1000
 _SPLITS = 20  # of each truth's seeds
 RULES = ("steep", "minimum", "valley", "slide")
-RANGE_TESTS = ("range_test", "long range_test")
+RANGE_TESTS = ("range_test", "ramp alone")
 TRIED = ("find", "coarse grid", *RANGE_TESTS)
 ONE, AGAIN = "one rate for both", "truth again"
 METHODS = (*TRIED, AGAIN, ONE, *RULES, "customary")
@@ -259,13 +260,14 @@ def answers(case: Case, truth: Truth, key: int, methods: Iterable[str]) -> dict[
         sweep = lrjax.sweep(trial, grid, task.data, seeds=seeds, evaluate_every=task.steps, **common)
         answer, cost = sweep.answer, sweep.cost
         found["coarse grid"] = Said(answer.learning_rate, answer.interval, cost.member_steps_used)
-    for method, steps in zip(RANGE_TESTS, (100, task.steps), strict=True):
+    for method in RANGE_TESTS:
         if method in methods:
-            test = lrjax.range_test(trial, task.data, steps=steps, key=key, progress=False)
-            used = test.cost.member_steps_used
-            found[method] = Said(test.suggestion, test.interval, used)
-            if method == RANGE_TESTS[0]:
-                found |= {rule: Said(test.suggestions.get(rule), None, used) for rule in RULES}
+            asked = {"constant": method == RANGE_TESTS[0], "training_steps": task.steps}
+            test = lrjax.range_test(trial, task.data, **asked, key=key, progress=False)
+            found[method] = Said(test.suggestion, test.interval, test.cost.member_steps_used)
+            # All rules read the ramp, whatever is trained beside it.
+            used = len(test.losses) * len(test.learning_rates)
+            found |= {rule: Said(test.suggestions.get(rule), None, used) for rule in RULES}
     return found
 
 

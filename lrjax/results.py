@@ -66,6 +66,11 @@ class Cost:
     member_steps_wasted: int = 0
     member_steps_reused: int = 0
 
+    def __add__(self, other: Cost) -> Cost:
+        """Both together."""
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Cost(*(one + another for one, another in pairs))
+
     @property
     def member_steps_saved(self) -> int:
         """Training steps of the full grid that were not computed."""
@@ -211,11 +216,17 @@ class RangeTestData:
       diverged_at: int `[seeds]`, the step at which a seed went non-finite or blew up, -1 for never.
       name: The hyperparameter that moved.
       hyperparams: The other hyperparameters.
-      cost: What it took.
+      cost: What it took, all in all.
       plan: How the seeds were run.
       schedule: float64 `[steps]`, by what the trial's own schedule multiplies the rate; NaN where no seed
         ran. None where that does not change, or where the trial does not record its rate.
       set_aside: Whether the ramp was divided by it, so that `learning_rates` are the rates in use.
+      constant_rates: float64 `[rates]`, those that were trained beside the ramp, each from the beginning and
+        for as many steps as it has, increasing; None without.
+      constant_losses: float32 `[rates, seeds]`, the held-out loss after that; without held-out data the mean
+        of the last fifth of the training losses. NaN where a member failed.
+      training_steps: Updates of the training that a rate is suggested for.
+      decays: Whether the trial's own schedule takes the rate below a tenth of its highest by the last one.
 
     Example:
       >>> import lrjax
@@ -235,6 +246,10 @@ class RangeTestData:
     plan: Plan
     schedule: np.ndarray | None = None
     set_aside: bool = False
+    constant_rates: np.ndarray | None = None
+    constant_losses: np.ndarray | None = None
+    training_steps: int | None = None
+    decays: bool = False
 
 
 def write(data: SweepData, path: str | os.PathLike[str]) -> None:
@@ -375,6 +390,10 @@ def write_range_test(data: RangeTestData, path: str | os.PathLike[str]) -> None:
         "diverged_at": data.diverged_at.tolist(),
         "schedule": None if data.schedule is None else _nulls(data.schedule[None])[0],
         "set_aside": data.set_aside,
+        "constant_rates": None if data.constant_rates is None else data.constant_rates.tolist(),
+        "constant_losses": None if data.constant_losses is None else _nulls(data.constant_losses),
+        "training_steps": data.training_steps,
+        "decays": data.decays,
     }
     write_whole({Path(path) / _RANGE_TEST: json.dumps(about) + "\n"})
 
@@ -401,6 +420,7 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
         raise _check.fail("load", "path", expected, f"format {found} at {file}")
     try:
         held_out, schedule = about["held_out"], about.get("schedule")
+        constant_rates, constant_losses = about.get("constant_rates"), about.get("constant_losses")
         return RangeTestData(
             learning_rates=np.array(about["learning_rates"], float),
             losses=np.array(about["losses"], np.float32),
@@ -412,6 +432,10 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
             plan=Plan(**about["plan"]),
             schedule=None if schedule is None else np.array(schedule, float),
             set_aside=bool(about.get("set_aside", False)),
+            constant_rates=None if constant_rates is None else np.array(constant_rates, float),
+            constant_losses=None if constant_losses is None else np.array(constant_losses, np.float32),
+            training_steps=about.get("training_steps"),
+            decays=bool(about.get("decays", False)),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise _check.fail("load", "path", "a stored range test", f"a damaged {file}: {error}") from error

@@ -117,6 +117,24 @@ def medians(losses: np.ndarray) -> np.ndarray:
     return found
 
 
+def scores(losses: np.ndarray) -> np.ndarray:
+    """What points are compared by: the median over seeds, infinity where half of them or more failed.
+
+    Args:
+      losses: `[points, seeds]`; whatever is not finite has failed.
+
+    Returns:
+      float64 `[points]`.
+
+    Example:
+      >>> import numpy as np
+      >>> scores(np.array([[3.0, 1.0, np.inf], [1.0, np.inf, np.inf]])).tolist()
+      [3.0, inf]
+    """
+    losses = np.asarray(losses, float)
+    return np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
+
+
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1, equals sharing their mean."""
     ordered = np.sort(values)

@@ -75,6 +75,25 @@ def fell(before: np.ndarray, after: np.ndarray, surely: bool = False) -> bool:
     return relative or not _alike(before, after, _99 if surely else _95)
 
 
+def fell_beyond_chance(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether losses fell by more than chance explains once in a hundred times, however far they fell.
+
+    Args:
+      before: A loss of each seed, `[seeds]`.
+      after: A later one.
+
+    Returns:
+      False of one seed, of which nothing is known of chance.
+
+    Example:
+      >>> import numpy as np
+      >>> before, after = np.array([5.0, 4.0, 6.0]), np.array([4.0, 5.0, 2.0])
+      >>> fell(before, after, surely=True), fell_beyond_chance(before, after)
+      (True, False)
+    """
+    return np.isfinite(before - after).sum() > 1 and not _alike(before, after, _99)
+
+
 def _alike(losses: np.ndarray, best: np.ndarray, quantiles: _Quantiles) -> bool:
     both = np.isfinite(losses) & np.isfinite(best)
     n = int(both.sum())

@@ -25,8 +25,8 @@ class RangeAnswer:
     Attributes:
       suggestion: The rate, or None where the curves do not tell one.
       reason: Why there is none, one sentence; "" if there is one.
-      interval: The lowest and highest of the suggestion and those of single seeds; None without one, or
-        with one seed.
+      interval: The lowest and highest of the suggestion and those of single seeds; from constant rates, as
+        far below and above as the length of training may move it. None without one, or with one seed.
       stable_edge: The highest rate below which the mean loss stayed under its start; None if it
         stayed there to the end of the ramp, or never fell.
       suggestions: What each published rule suggests, by name: the median over seeds; a rule that says
@@ -35,6 +35,7 @@ class RangeAnswer:
         fewer than two.
       at_the_end: Whether the loss was still the lowest at the highest rates that were tried, so that the
         suggestion is bounded by the ramp.
+      unclear: Whether there is no suggestion because the loss fell by no more than chance explains.
 
     Example:
       >>> RangeAnswer(0.1, "", (0.08, 0.12), 1.0, {"valley": 0.1}, float("nan")).suggestion
@@ -48,6 +49,7 @@ class RangeAnswer:
     suggestions: dict[str, float]
     agreement: float
     at_the_end: bool = False
+    unclear: bool = False
 
 
 def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
@@ -92,8 +94,8 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
     decades = np.log10(list(published.values()) or [np.nan])
     agreement = float(np.ptp(decades)) if len(published) > 1 else float("nan")
 
-    def answer(reason: str) -> RangeAnswer:
-        return RangeAnswer(None, reason, None, None, published, agreement)
+    def answer(reason: str, unclear: bool = False) -> RangeAnswer:
+        return RangeAnswer(None, reason, None, None, published, agreement, unclear=unclear)
 
     finite = _while_most_run(losses)
     if len(rates) < _LEAST or len(rates) / max(np.log10(rates[-1] / rates[0]), 1e-9) < _LEAST_PER_DECADE:
@@ -115,12 +117,11 @@ def judge_range(rates: np.ndarray, losses: np.ndarray) -> RangeAnswer:
         if rises:
             since = rates[int(np.argmax(curve - start > _TOLD * noise))]
             reason = f"{reason[:-1]}, and rises from {since:.2g} on: lower `minimum`, or take more steps."
-        return answer(reason)
+        return answer(reason, unclear=True)
     before, after = _of_seeds(losses[:, :finite])
     if not fell(before, after, surely=True):
-        return answer(
-            f"The loss fell by {start - curve[lowest]:.3g}, and not for all seeds alike: by chance."
-        )
+        reason = f"The loss fell by {start - curve[lowest]:.3g}, and not for all seeds alike: by chance."
+        return answer(reason, unclear=True)
     edge = None
     above = np.flatnonzero(curve[lowest:] > start)
     if len(above):
@@ -166,7 +167,7 @@ def _of_seeds(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         others = np.delete(losses, seed, axis=0) if len(losses) > 1 else losses
         lowest = int(np.argmin(_course(others)[0]))
         after[seed] = losses[seed, max(0, lowest - reach) : lowest + reach + 1].mean()
-    return _starts(losses), after
+    return range_starts(losses), after
 
 
 def _of_one(rates: np.ndarray, losses: np.ndarray) -> float | None:
@@ -186,11 +187,23 @@ def _suggested(rates: np.ndarray, curve: np.ndarray) -> float:
 
 def _start(losses: np.ndarray) -> float:
     """Where the loss begins: the average over seeds of the medians over their first tenths."""
-    return float(np.nanmean(_starts(losses)))
+    return float(np.nanmean(range_starts(losses)))
 
 
-def _starts(losses: np.ndarray) -> np.ndarray:
-    """Where the loss of each seed begins, NaN where it is not finite from early on."""
+def range_starts(losses: np.ndarray) -> np.ndarray:
+    """Where the loss of each seed of a ramp begins: the median of its first tenth.
+
+    Args:
+      losses: `[seeds, steps]`.
+
+    Returns:
+      `[seeds]`, NaN where it is not finite from early on.
+
+    Example:
+      >>> import numpy as np
+      >>> range_starts(np.array([[1.0, 3.0, 2.0, 0.5, 9.0]])).tolist()
+      [2.0]
+    """
     return np.median(losses[:, : max(3, losses.shape[1] // _START)], axis=1)
 
 
@@ -208,7 +221,7 @@ def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
     the edge a loss jumps for other reasons.
     """
     ended = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-    apart = _starts(losses) - _start(losses)
+    apart = range_starts(losses) - _start(losses)
     mean = np.nanmean(np.where(ended, np.nan, losses - apart[:, None]), axis=0)
     reach = max(1, len(mean) // _NARROW)
     width = 2 * reach + 1

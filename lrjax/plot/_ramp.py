@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrjax.answer import RangeAnswer, range_course
+from lrjax.answer import RangeAnswer, range_course, scores
 from lrjax.plot import _points, _style
 from lrjax.results import RangeTestData
 
@@ -21,10 +21,11 @@ _ROW = 0.055  # of the axis' height, for each published rule
 def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Axes:
     """The loss of every seed against the rate, their average, and what is suggested.
 
-    A thin line is a seed (of more than twelve the range is shaded), the thick one what the suggestion is
-    read from: the average over seeds and neighbouring rates. The suggestion is marked with a star and its
-    interval over seeds is shaded; each of the published rules has a row of its own along the bottom; hatched
-    is where the loss is above its start for good. Where nothing is suggested, the title says why.
+    A thin line is a seed (of more than twelve the range is shaded), the thick one the average over seeds and
+    neighbouring rates; points are what constant rates came to, the median over seeds. The suggestion, which
+    is read from these if there are any, is marked with a star and its interval is shaded; each of the
+    published rules has a row of its own along the bottom; hatched is where the loss is above its start for
+    good. Where nothing is suggested, the title says why.
 
     Args:
       data: A range test's measurements.
@@ -50,12 +51,13 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     rows = _ROW * len(answer.suggestions)
     _seeds(ax, rates, losses)
     ax.plot(rates[: len(course)], course, color=_style.LINE, linewidth=2.0, label="average")
+    stayed = _constant_rates(ax, data)
     ax.set_xscale("log")
     ax.set_xlim(rates[0], rates[-1])
-    _limit_losses(ax, course, answer, rows)
+    _limit_losses(ax, course, stayed[1], answer, rows)
     if not np.isfinite(losses).any():
         ax.set_yticks([])
-    _mark_suggestion(ax, rates, course, answer, rows)
+    _mark_suggestion(ax, *(stayed if len(stayed[0]) else (rates[: len(course)], course)), answer, rows)
     _mark_rules(ax, answer, rows)
     _mark_edge(ax, rates, answer)
     ax.set_xlabel(_points.words(data.name))
@@ -80,7 +82,27 @@ def _seeds(ax: Axes, rates: np.ndarray, losses: np.ndarray) -> None:
         ax.plot(rates, curve, color=_style.LINE, linewidth=0.7, alpha=0.35, label=label)
 
 
-def _limit_losses(ax: Axes, course: np.ndarray, answer: RangeAnswer, rows: float) -> None:
+def _constant_rates(ax: Axes, data: RangeTestData) -> tuple[np.ndarray, np.ndarray]:
+    """The rates of which half of the seeds came to a loss, and the medians over seeds; perhaps none."""
+    if data.constant_rates is None or data.constant_losses is None:
+        return np.empty(0), np.empty(0)
+    losses = scores(data.constant_losses)
+    some = np.isfinite(losses)
+    if some.any():
+        label = f"constant rates, {len(data.learning_rates)} steps each"
+        ax.plot(
+            data.constant_rates[some],
+            losses[some],
+            "o-",
+            color="black",
+            markersize=4,
+            linewidth=1.0,
+            label=label,
+        )
+    return data.constant_rates[some], losses[some]
+
+
+def _limit_losses(ax: Axes, course: np.ndarray, stayed: np.ndarray, answer: RangeAnswer, rows: float) -> None:
     """From below the lowest average to a little above the start; the rules' rows come below that.
 
     Where nothing is suggested, the loss may only rise: then up to as far above its start as that is above 0.
@@ -88,7 +110,7 @@ def _limit_losses(ax: Axes, course: np.ndarray, answer: RangeAnswer, rows: float
     known = course[np.isfinite(course)]
     if not len(known):
         return
-    low, start = float(known.min()), float(known[0])
+    low, start = float(np.concatenate([known, stayed]).min()), float(known[0])
     margin = max(start - low, 1e-12 + 0.05 * abs(start))
     bottom, top = low - 0.25 * margin, start + 0.6 * margin
     if answer.suggestion is None:
@@ -102,12 +124,10 @@ def _mark_suggestion(
 ) -> None:
     if answer.interval is not None:
         low, high = answer.interval
-        ax.axvspan(
-            low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0.8, label="interval over seeds"
-        )
+        ax.axvspan(low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0.8, label="interval")
     if answer.suggestion is not None:
         ax.axvline(answer.suggestion, rows, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
-        height = float(np.interp(np.log(answer.suggestion), np.log(rates[: len(course)]), course))
+        height = float(np.interp(np.log(answer.suggestion), np.log(rates), course))
         label = f"suggested: {answer.suggestion:.3g}"
         ax.plot(answer.suggestion, height, "*", color=_style.CHOSEN, markersize=14, label=label, zorder=5)
 

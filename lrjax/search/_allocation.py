@@ -14,7 +14,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from lrjax import _check
-from lrjax.search._guards import Guards, Standing, lines, ranking, scores
+from lrjax.answer import scores
+from lrjax.search._guards import Guards, Standing, lines, ranking
 
 _SHARE_BEFORE_FIRST = 16  # median stopping waits for a sixteenth of the steps, like halving by four
 

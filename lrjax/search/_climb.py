@@ -1,4 +1,4 @@
-"""A trial whose rate climbs from step to step, with its own schedule set aside."""
+"""A trial whose rate climbs from step to step, or stays, with its own schedule set aside."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from lrjax.answer import medians
+from lrjax.learning_rate import set_step
 from lrjax.results import SweepData
 from lrjax.trials import Trial
 
@@ -25,26 +26,30 @@ class _Climb(NamedTuple):
     step: jax.Array
 
 
-def climbing(trial: Trial, name: str, rates: np.ndarray, divides: bool) -> Trial:
-    """A trial whose rate is another one at every step.
+def climbing(trial: Trial, name: str, rates: np.ndarray | None, divides: bool) -> Trial:
+    """A trial whose rate is another one at every step, or the same.
 
     Args:
       trial: What is trained.
       name: The hyperparameter that climbs.
-      rates: Its values, `[steps]`.
+      rates: Its values, `[steps]`; None for that which the trial is given, at every step.
       divides: Whether to divide them by what the trial's schedule makes of them, so that the rate in use is
         the ramp's. `in_proportion` says whether that can be done.
 
     Returns:
       The trial.
     """
-    table = rates.astype(np.float32)
+
+    def at(step: int | jax.Array, hyperparams: Mapping[str, Any]) -> jax.Array:
+        if rates is None:
+            return jnp.asarray(hyperparams[name], jnp.float32)
+        return jnp.asarray(rates, jnp.float32)[step]
 
     def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> _Climb:
-        return _Climb(trial.init(key, {**hyperparams, name: jnp.asarray(table)[0]}), jnp.int32(0))
+        return _Climb(trial.init(key, {**hyperparams, name: at(0, hyperparams)}), jnp.int32(0))
 
     def update(climb: _Climb, batch: Any, hyperparams: Mapping[str, Any]) -> tuple[Any, _Climb]:
-        rate, told = jnp.asarray(table)[climb.step], {}
+        rate, told = at(climb.step, hyperparams), {}
 
         def in_use(rate: jax.Array) -> jax.Array:
             return trial.update(climb.state, batch, {**hyperparams, name: rate})[0][_RATE]
@@ -96,6 +101,38 @@ def in_proportion(probed: SweepData, low: float, high: float) -> bool | None:
         return None
     first = moved[0]  # later a schedule that losses drive may be elsewhere
     return bool(np.isclose(fast[first] * low, slow[first] * high, rtol=_SAME, atol=0))
+
+
+def at_step(trial: Trial, step: int, hyperparams: Mapping[str, Any]) -> Trial | None:
+    """A trial whose schedules stand at a step from the beginning: not to be trained, but to see its rate.
+
+    Args:
+      trial: The trial.
+      step: The step.
+      hyperparams: Hyperparameters that it takes.
+
+    Returns:
+      None where its state holds no schedule whose step can be set.
+    """
+
+    def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> Any:
+        return set_step(trial.init(key, hyperparams), step)
+
+    def attempt(key: jax.Array) -> None:
+        init(key, hyperparams)
+
+    try:
+        jax.eval_shape(attempt, jax.random.key(0))
+    except ValueError:
+        return None
+    return trial._replace(init=init)
+
+
+def highest_factor(found: SweepData, rates: np.ndarray) -> float:
+    """The most that the trial's own schedule made of the rates of a ramp; NaN where nothing is known."""
+    made = found.metrics[_FACTOR][0] if _FACTOR in found.metrics else found.metrics[_RATE][0] / rates
+    known = made[np.isfinite(made)]
+    return float(known.max()) if known.size else float("nan")
 
 
 def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, bool]:

@@ -268,6 +268,7 @@ class Course:
             steps=ramp,
             seeds=seeds,
             hyperparams=self.fixed,
+            constant=False,  # the search trains them itself
             progress=False,
             **common,
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrjax.answer import within_noise
+from lrjax.answer import scores, within_noise
 
 _LEARNED = 0.02  # of the loss before training: less is no sign that training has begun
 
@@ -46,24 +46,6 @@ class Standing(NamedTuple):
     points: dict[str, np.ndarray]
     name: str
     start: np.ndarray | None = None
-
-
-def scores(losses: np.ndarray) -> np.ndarray:
-    """What points are compared by: the median over seeds, infinity where half of them or more failed.
-
-    Args:
-      losses: `[points, seeds]`; whatever is not finite has failed.
-
-    Returns:
-      float64 `[points]`.
-
-    Example:
-      >>> import numpy as np
-      >>> scores(np.array([[3.0, 1.0, np.inf], [1.0, np.inf, np.inf]])).tolist()
-      [3.0, inf]
-    """
-    losses = np.asarray(losses, float)
-    return np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
 
 
 def ranking(standing: Standing) -> np.ndarray:

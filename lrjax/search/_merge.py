@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +72,7 @@ def merge(stages: Sequence[SweepData], search: dict[str, Any], extra: Cost | Non
         test=tables(lambda stage: stage.test),
         diverged_at=table(lambda stage: stage.diverged_at, -1),
         stopped_at=table(lambda stage: stage.stopped_at, 0),
-        cost=_sum([*(stage.cost for stage in stages), *([extra] if extra else [])]),
+        cost=functools.reduce(operator.add, [*(stage.cost for stage in stages), *([extra] if extra else [])]),
         plan=first.plan,
         name=first.name,
         steps=first.steps,
@@ -126,8 +126,3 @@ def _states(
             moved = {(rows[p], columns[s]): state for (p, s), state in states.items()}
             merged.setdefault(which, {}).update(moved)
     return merged
-
-
-def _sum(costs: Sequence[Cost]) -> Cost:
-    fields = [field.name for field in dataclasses.fields(Cost)]
-    return Cost(**{name: sum(getattr(cost, name) for cost in costs) for name in fields})

@@ -1,11 +1,14 @@
-"""The range test: one training in which the rate climbs at every step, for many seeds at once."""
+"""The range test: a training in which the rate climbs at every step, and short ones in which it stays."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
+import operator
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,11 +18,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrjax import _check, export, plot, results
-from lrjax.answer import RangeAnswer, judge_range
+from lrjax.answer import RangeAnswer, judge_constant_rates, judge_range, range_course, scores
 from lrjax.engine import Job, Progress, on_interrupt, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
 from lrjax.search import _arguments, _grid
-from lrjax.search._climb import climbing, ended, factors, in_proportion
+from lrjax.search._beside import constant_rates
+from lrjax.search._climb import at_step, climbing, ended, factors, highest_factor, in_proportion
 from lrjax.search._progress import progress_bar
 from lrjax.trials import Trial
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 _SUSTAINED = 3  # steps in a row for which a loss must be far above its start
 _PROBED = 3  # steps that must tell the lowest rate from the highest
+_LONGER = 10  # times as long as the range test a training is taken to be
+_LOW = 0.1  # of a schedule's highest factor: one that ends lower decays
 
 
 class RangeTest(RangeTestData):
@@ -49,12 +55,23 @@ class RangeTest(RangeTestData):
     def answer(self) -> RangeAnswer:
         """What the curves say: those of the held-out loss if there is one."""
         if (step := ended(self.schedule)) is None:
-            return judge_range(self.learning_rates, self.losses if self.held_out is None else self.held_out)
+            answer = judge_range(self.learning_rates, self._judged)
+            if self.constant_rates is None or self.constant_losses is None:
+                return answer
+            longer = max(1.0, (self.training_steps or 1) / len(self.learning_rates))
+            return judge_constant_rates(
+                answer, self._judged, self.constant_rates, self.constant_losses, longer, self.decays
+            )
         reason = (
             f"The trial's own schedule is 0 from step {step} on, so that rates above "
             f"{self.learning_rates[step - 1]:.3g} were not tried: take {step} steps, or a longer schedule."
         )
         return RangeAnswer(None, reason, None, None, suggestions={}, agreement=float("nan"))
+
+    @property
+    def _judged(self) -> np.ndarray:
+        """The ramp's losses that tell, `[seeds, steps]`."""
+        return self.losses if self.held_out is None else self.held_out
 
     @property
     def suggestion(self) -> float | None:
@@ -68,7 +85,7 @@ class RangeTest(RangeTestData):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The suggestions of single seeds lie in it, and this one; None with one seed or without one."""
+        """Rates between which the right one may lie; None with one seed, or without a suggestion."""
         return self.answer.interval
 
     @property
@@ -92,6 +109,7 @@ class RangeTest(RangeTestData):
         lines += [f"  {name:<8} {rate:.3g}" for name, rate in answer.suggestions.items()]
         if np.isfinite(answer.agreement):
             lines.append(f"  these rules lie up to {answer.agreement:.1f} decades apart")
+        lines += self._about_constant_rates
         if answer.stable_edge is not None:
             lines.append(f"  the loss is above its start from {answer.stable_edge:.3g} on")
         if answer.at_the_end:
@@ -102,9 +120,24 @@ class RangeTest(RangeTestData):
             return "\n".join([*lines, f"No learning rate can be suggested. {answer.reason}"])
         between = ""
         if answer.interval is not None:
-            between = f" (seeds: {answer.interval[0]:.3g} to {answer.interval[1]:.3g})"
-        lines.append(f"Begin with a {self.name.replace('_', ' ')} of {answer.suggestion:.3g}{between}.")
+            whose = "seeds: " if self.constant_rates is None else ""
+            between = f" ({whose}{answer.interval[0]:.3g} to {answer.interval[1]:.3g})"
+        length = "" if self.constant_rates is None else f" for {self.training_steps} steps"
+        rate = f"{self.name.replace('_', ' ')} of {answer.suggestion:.3g}"
+        lines.append(f"Begin with a {rate}{length}{between}.")
         return "\n".join(lines)
+
+    @property
+    def _about_constant_rates(self) -> list[str]:
+        """What they came to: a line, if any were trained."""
+        if self.constant_rates is None or self.constant_losses is None:
+            return []
+        rates, losses = self.constant_rates, scores(self.constant_losses)
+        many = f"{len(rates)} constant rates from {rates[0]:.3g} to {rates[-1]:.3g}"
+        lowest = "all failed"
+        if np.isfinite(losses).any():
+            lowest = f"the loss is the lowest at {rates[np.argmin(losses)]:.3g}"
+        return [f"  {many}, {len(self.learning_rates)} steps each: {lowest}"]
 
     @property
     def _about_its_schedule(self) -> str:
@@ -144,7 +177,7 @@ class RangeTest(RangeTestData):
         return plot.ramp(self, self.answer, ax)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The range test as a tidy `pandas.DataFrame`: a row for each step of each seed.
+        """The ramp as a tidy `pandas.DataFrame`: a row for each step of each seed.
 
         `train_loss` is the loss before the update at the row's rate, `held_out_loss` that after it; NaN where
         a seed no longer ran. `diverged_at` is the step at which it went non-finite or blew up, -1 for never.
@@ -200,6 +233,8 @@ def range_test(
     spacing: Literal["log", "linear"] = "log",
     hyperparams: Mapping[str, Any] | None = None,
     evaluate_on: Any = None,
+    constant: bool = True,
+    training_steps: int | None = None,
     blow_up: float | None = 4.0,
     plan: str | Plan = "auto",
     mesh: Mesh | None = None,
@@ -207,12 +242,16 @@ def range_test(
     key: int = 0,
     progress: bool | Literal["bar", "lines"] = True,
 ) -> RangeTest:
-    r"""Trains while the learning rate climbs, and suggests a rate from the losses.
+    r"""Trains while the learning rate climbs, then with rates that stay, and suggests one from the losses.
 
     At step $i$ of $N$ the rate is $\eta_i = \eta_0 (\eta_1 / \eta_0)^{i / (N - 1)}$, or on a straight line.
     All seeds are trained side by side, each with a model and an order of the data of its own, so that the
-    suggestion does not hang on one of them. Nothing of the caller's is changed. A ramp mixes the rate with
-    the time at which it is tried; `find_learning_rate` does not.
+    suggestion does not hang on one of them. Nothing of the caller's is changed.
+
+    A ramp mixes the rate with the time at which it is tried. Beside it, rates around the one at which its
+    loss is the lowest are trained from the beginning, 0.2 decades apart and for $N$ steps each; they suggest
+    the rate (`lrjax.answer.judge_constant_rates`). What a rate does in a long training only
+    `find_learning_rate` tells.
 
     With several groups of parameters, test the rate of each: `name` says which one climbs, `hyperparams`
     where the others stay.
@@ -235,6 +274,11 @@ def range_test(
       hyperparams: The trial's other hyperparameters, by name.
       evaluate_on: Held-out data whose loss is measured after every step and judged in place of the training
         loss, as for `lrjax.sweep`; slower by as much as an evaluation takes.
+      constant: Whether to train constant rates beside the ramp: about fourteen, and two more at a time
+        while the best one is at an end. Where the ramp's loss did not fall by more than chance, rates from
+        `minimum` to `maximum`, 0.4 decades apart.
+      training_steps: Updates of the training that the rate is for, >= 1: the longer, the lower. None for ten
+        times `steps`.
       blow_up: A seed stops once its training loss lay above its first one for 3 steps by more than this many
         times the larger of that loss's size and the best improvement on it, > 0; None for never. It stops
         at any loss that is not finite.
@@ -252,7 +296,8 @@ def range_test(
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
       KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing. If
-        that chunk was the last one, the whole test is the error's attribute `range_test`.
+        the ramp was whole by then, the error's attribute `range_test` is the test, without constant rates
+        unless these were, too.
 
     References:
       Smith, *Cyclical Learning Rates for Training Neural Networks*, arXiv:1506.01186 (2015).
@@ -279,11 +324,14 @@ def range_test(
     for argument, end in (("minimum", minimum), ("maximum", maximum)):
         _check.number(call, argument, end)
     _grid.check_ends(call, minimum, maximum)
-    rates = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
+    ladder = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
+    _check.boolean(call, "constant", constant)
+    if training_steps is not None:
+        _check.integer(call, "training_steps", training_steps, low=1)
     source, of_data = _arguments.source(call, data, [point], steps)
     probe = Job(
         trial=trial,
-        points=[{**point, name: float(rates[0])}, {**point, name: float(rates[-1])}],
+        points=[{**point, name: float(ladder[0])}, {**point, name: float(ladder[-1])}],
         data=source,
         of_data=of_data,
         steps=min(_PROBED, steps),
@@ -321,38 +369,91 @@ def range_test(
             raise KeyboardInterrupt
         _check_whole(probed)
         _check_responds(call, name, probed)
-        divides = in_proportion(probed, float(rates[0]), float(rates[-1]))
-        job = job._replace(trial=climbing(trial, name, rates, bool(divides)))
-        with progress_bar(progress, steps, [point], name, call) as show:
-
-            def report(progress: Progress, measured: Any) -> None:
-                show(progress)
-                if stop.is_set():
-                    raise KeyboardInterrupt
-
-            found = train(job, report)
-        _check_whole(found)
-    held_out = found.held_out.get("loss")
-    rates, schedule, set_aside = (rates, None, False) if divides is None else factors(found, rates)
-    test = RangeTest(
-        learning_rates=rates,
-        losses=found.metrics["loss"][0],
-        held_out=None if held_out is None else held_out[0, :, 1:],
-        diverged_at=found.diverged_at[0],
-        name=name,
-        hyperparams=point,
-        cost=found.cost,
-        plan=found.plan,
-        schedule=schedule,
-        set_aside=set_aside,
-    )
+        divides = in_proportion(probed, float(ladder[0]), float(ladder[-1]))
+        climbs = job._replace(trial=climbing(trial, name, ladder, bool(divides)))
+        found = _train_whole(climbs, progress, call, stop)
+        held_out = found.held_out.get("loss")
+        rates, schedule, set_aside = (ladder, None, False) if divides is None else factors(found, ladder)
+        test = RangeTest(
+            learning_rates=rates,
+            losses=found.metrics["loss"][0],
+            held_out=None if held_out is None else held_out[0, :, 1:],
+            diverged_at=found.diverged_at[0],
+            name=name,
+            hyperparams=point,
+            cost=found.cost,
+            plan=found.plan,
+            schedule=schedule,
+            set_aside=set_aside,
+        )
+        if constant and (test.suggestion is not None or test.answer.unclear):
+            with _keeping(test):
+                last = (training_steps or _LONGER * steps) - 1
+                decays = bool(divides) and _factor_at(last, probe) < _LOW * highest_factor(found, ladder)
+                stays = climbing(trial, name, None, divides=True) if set_aside else trial
+                beside = constant_rates(
+                    job._replace(trial=stays, evaluate_every=steps),
+                    None if test.answer.unclear else float(rates[np.argmin(range_course(test._judged))]),
+                    (float(rates[0]), float(rates[-1])),
+                    lambda job: _train_whole(job, progress, f"{call}, constant rates", stop),
+                )
+            test = dataclasses.replace(
+                test,
+                constant_rates=beside.rates,
+                constant_losses=beside.losses,
+                training_steps=last + 1,
+                decays=decays,
+                cost=functools.reduce(operator.add, beside.costs, test.cost),
+            )
     if stop.is_set():
-        raise _InterruptedAtTheEnd(test)
+        raise _InterruptedAfter(test)
     return test
 
 
-class _InterruptedAtTheEnd(KeyboardInterrupt):
-    """Ctrl-C in the last chunk, after which the test is whole."""
+def _factor_at(step: int, probe: Job) -> float:
+    """What a trial's schedules make of the rate at a step; infinite where that is not known."""
+    point = probe.points[0]
+    if (late := at_step(probe.trial, step, point)) is None:
+        return float("inf")
+    found = train(probe._replace(trial=late, points=[point], steps=1, evaluate_every=1), lambda *_: None)
+    return float(found.metrics["learning_rate"][0, 0, 0]) / point[probe.name]
+
+
+def _train_whole(
+    job: Job, progress: bool | Literal["bar", "lines"], label: str, stop: threading.Event
+) -> SweepData:
+    """Trains a job to its end; a part of what it tells is worth nothing.
+
+    Raises:
+      KeyboardInterrupt: If `stop` was set before the last chunk.
+    """
+    with progress_bar(progress, job.steps, job.points, job.name, label) as show:
+
+        def report(progress: Progress, measured: Any) -> None:
+            show(progress)
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+        found = train(job, report)
+    _check_whole(found)
+    return found
+
+
+@contextlib.contextmanager
+def _keeping(test: RangeTest) -> Iterator[None]:
+    """Hands a test that was made on with whatever ends what is done beside it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _InterruptedAfter(test) from None
+    except Exception as error:
+        error.range_test = test  # type: ignore[attr-defined]
+        error.add_note("the ramp was whole by then: it is this error's attribute `range_test`")
+        raise
+
+
+class _InterruptedAfter(KeyboardInterrupt):
+    """Ctrl-C after the ramp is whole."""
 
     def __init__(self, test: RangeTest):
         super().__init__()

@@ -128,11 +128,14 @@ def test_a_range_test_prints_its_suggestion_last_and_writes_picture_and_data(cal
     test = lrjax.load(directory)
     assert test.losses.shape == (3, 100)
     assert test.hyperparams == {"momentum": 0.5}
+    assert test.training_steps == 30  # the task's own
+    assert test.constant_losses.shape[1] == 3
     assert "wrote range-test.json, range-test.png in runs/range-test-mine-tiny" in out.splitlines()
     assert out.endswith(f"\n{test.summary()}\n")
     assert plt.imread(directory / "range-test.png").shape[0] > 400
-    assert call(*command)[0] == 0
-    assert (here / "runs" / "range-test-mine-tiny-2" / "range-test.json").is_file()
+    assert call(*command, "--ramp-only")[0] == 0
+    assert lrjax.load(here / "runs" / "range-test-mine-tiny-2").constant_rates is None
+    assert call(*command, "--training-steps", "0", "--ramp-only")[0] == 2
     code, out, _ = call(*command, "--steps", "10")
     assert code == 1
     assert "No learning rate can be suggested. The ramp is too short" in out.splitlines()[-1]

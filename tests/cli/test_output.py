@@ -91,6 +91,7 @@ def test_json_of_a_range_test_with_and_without_a_suggestion(call, here):
     assert code == found["exit_code"] == 0
     assert found["answer"]["suggestion"] == test.suggestion
     assert found["hyperparams"] == {"momentum": 0.5}
+    assert found["training_steps"] == test.training_steps
     code, out, _ = call(*RANGE_TEST, "--json", "--steps", "10")
     found = strictly(out)
     assert code == found["exit_code"] == 1

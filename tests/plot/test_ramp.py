@@ -88,7 +88,7 @@ def test_suggestion_interval_and_edge_are_in_the_legend():
     assert labels == [
         "5 seeds",
         "average",
-        "interval over seeds",
+        "interval",
         f"suggested: {answer.suggestion:.3g}",
         f"above its start from {answer.stable_edge:.2g}",
     ]

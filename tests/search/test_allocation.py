@@ -10,10 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from lrjax.answer import scores
 from lrjax.answer._ledger import Rung, ledger, rank_correlation
 from lrjax.answer._paired import _95, _99, _quantile, within_noise
 from lrjax.search._allocation import Allocation, hyperband, median_stopping, successive_halving, top_k
-from lrjax.search._guards import Guards, Standing, ranking, scores
+from lrjax.search._guards import Guards, Standing, ranking
 
 UNGUARDED = {"neighbours": 0, "noise": False}
 PROPERTY = settings(max_examples=150, deadline=None, derandomize=True)

@@ -31,7 +31,7 @@ def linear(optimizer=lrjax.sgd):
 
 
 def run(trial=None, data=DATA, **options):
-    options = {"minimum": 1e-4, "maximum": 10.0, "progress": False, **options}
+    options = {"minimum": 1e-4, "maximum": 10.0, "constant": False, "progress": False, **options}
     return lrjax.range_test(trial or linear(), data, **options)
 
 
@@ -380,15 +380,17 @@ def test_a_trial_of_ones_own_that_records_its_rate_is_treated_alike():
     assert test.set_aside
 
 
+@pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("optimizer", [lrjax.sgd, scheduled])
-def test_it_is_stored_and_read_back(tmp_path, optimizer):
-    test = run(linear(optimizer), evaluate_on=DATA.arrays, seeds=2)
+def test_it_is_stored_and_read_back(tmp_path, optimizer, constant):
+    test = run(linear(optimizer), evaluate_on=DATA.arrays, seeds=2, constant=constant)
     test.save(tmp_path / "run")
     again = lrjax.load(tmp_path / "run")
     assert isinstance(again, lrjax.RangeTest)
     np.testing.assert_array_equal(again.schedule, test.schedule)
     assert again.set_aside == test.set_aside
-    for name in ("learning_rates", "losses", "held_out", "diverged_at"):
+    beside = ("constant_rates", "constant_losses") if constant else ()
+    for name in ("learning_rates", "losses", "held_out", "diverged_at", *beside):
         np.testing.assert_array_equal(getattr(again, name), getattr(test, name))
         assert getattr(again, name).dtype == getattr(test, name).dtype
     assert again.summary() == test.summary()
@@ -413,7 +415,7 @@ def test_the_picture_shows_seeds_rules_interval_and_edge():
     ax = test.plot()
     labels = ax.get_legend_handles_labels()[1]
     assert f"suggested: {test.suggestion:.3g}" in labels
-    assert "interval over seeds" in labels
+    assert "interval" in labels
     assert any(text.get_text().startswith("valley") for text in ax.texts)
     assert any(label.startswith("above its start") for label in labels)
     assert len([line for line in ax.lines if len(line.get_xdata()) == 100]) >= 5

@@ -20,9 +20,10 @@ def add(commands: Any) -> None:
     """Adds the command."""
     test = commands.add_parser(
         "range-test",
-        help="train once while the rate climbs, and suggest a rate",
+        help="train while the rate climbs, and suggest a rate",
         description="Trains while the learning rate climbs from step to step, several seeds side by side, "
-        "and suggests a rate from the losses. Quick, and rougher than `lrjax find`.",
+        "then for as many steps with rates that stay, and suggests one from the losses. Quick, and rougher "
+        "than `lrjax find`.",
         epilog=EXIT_CODES,
     )
     add_training(test, seeds=5)
@@ -30,6 +31,13 @@ def add(commands: Any) -> None:
         "--minimum", type=float, default=1e-7, metavar="RATE", help="lowest rate (default: 1e-7)"
     )
     test.add_argument("--maximum", type=float, default=10.0, metavar="RATE", help="highest (default: 10)")
+    test.add_argument(
+        "--training-steps",
+        type=int,
+        metavar="N",
+        help="updates of the training that the rate is for (default: the task's)",
+    )
+    test.add_argument("--ramp-only", action="store_true", help="no rates that stay: quicker, and rougher")
     test.set_defaults(run=_run)
 
 
@@ -54,6 +62,8 @@ def _run(options: argparse.Namespace, console: Console) -> Result:
                 steps=steps,
                 seeds=options.seeds,
                 hyperparams=others,
+                constant=not options.ramp_only,
+                training_steps=task.steps if options.training_steps is None else options.training_steps,
                 key=options.key,
                 progress=progress(options),
             )
@@ -74,6 +84,7 @@ def _run(options: argparse.Namespace, console: Console) -> Result:
         **{"task": options.task, "optimizer": optimizer, "directory": str(directory), "files": files},
         "answer": lrjax.export.answer_json(test.answer),
         **{"name": test.name, "hyperparams": test.hyperparams, "steps": steps, "seeds": options.seeds},
+        "training_steps": test.training_steps,
         **{"plan": str(test.plan), "cost": dataclasses.asdict(test.cost)},
     }
 
