@@ -274,9 +274,9 @@ def range_test(
       hyperparams: The trial's other hyperparameters, by name.
       evaluate_on: Held-out data whose loss is measured after every step and judged in place of the training
         loss, as for `lrjax.sweep`; slower by as much as an evaluation takes.
-      constant: Whether to train constant rates beside the ramp: about fourteen, and two more at a time
-        while the best one is at an end. Where the ramp's loss did not fall by more than chance, rates from
-        `minimum` to `maximum`, 0.4 decades apart.
+      constant: Whether to train constant rates beside the ramp: about fifteen, so that it takes as many
+        times the member-steps, and two more at a time while the best one is at an end. Where the ramp's
+        loss did not fall by more than chance, rates from `minimum` to `maximum`, 0.4 decades apart.
       training_steps: Updates of the training that the rate is for, >= 1: the longer, the lower. None for ten
         times `steps`.
       blow_up: A seed stops once its training loss lay above its first one for 3 steps by more than this many
