@@ -420,10 +420,16 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
         raise _check.fail("load", "path", expected, f"format {found} at {file}")
     try:
         held_out, schedule = about["held_out"], about.get("schedule")
-        constant_rates, constant_losses = about.get("constant_rates"), about.get("constant_losses")
+        losses = np.array(about["losses"], np.float32)
+        constant_rates = constant_losses = None
+        if about.get("constant_rates") is not None:
+            constant_rates = np.array(about["constant_rates"], float)
+            constant_losses = np.array(about["constant_losses"], np.float32)
+            if constant_losses.shape != (len(constant_rates), len(losses)):
+                raise ValueError(f"constant losses of shape {constant_losses.shape}")
         return RangeTestData(
             learning_rates=np.array(about["learning_rates"], float),
-            losses=np.array(about["losses"], np.float32),
+            losses=losses,
             held_out=None if held_out is None else np.array(held_out, np.float32),
             diverged_at=np.array(about["diverged_at"], int),
             name=about["name"],
@@ -432,9 +438,9 @@ def read_range_test(path: str | os.PathLike[str]) -> RangeTestData:
             plan=Plan(**about["plan"]),
             schedule=None if schedule is None else np.array(schedule, float),
             set_aside=bool(about.get("set_aside", False)),
-            constant_rates=None if constant_rates is None else np.array(constant_rates, float),
-            constant_losses=None if constant_losses is None else np.array(constant_losses, np.float32),
-            training_steps=about.get("training_steps"),
+            constant_rates=constant_rates,
+            constant_losses=constant_losses,
+            training_steps=None if constant_rates is None else int(about["training_steps"]),
             decays=bool(about.get("decays", False)),
         )
     except (ValueError, TypeError, KeyError) as error:

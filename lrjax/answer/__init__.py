@@ -1,7 +1,7 @@
 """What measured numbers mean: the learning rate, how far to trust it, and what to mend."""
 
 from lrjax.answer._autopsy import Autopsy
-from lrjax.answer._constant_rates import judge_constant_rates
+from lrjax.answer._constant_rates import constant_weights, judge_constant_rates
 from lrjax.answer._hopeless import hopeless
 from lrjax.answer._learning_rate import Answer, judge
 from lrjax.answer._ledger import Rung, medians, scores
@@ -18,7 +18,7 @@ from lrjax.answer._measured import (
 )
 from lrjax.answer._paired import within_noise
 from lrjax.answer._parabola import Parabola, parabola
-from lrjax.answer._range import RangeAnswer, judge_range, range_course, range_starts
+from lrjax.answer._range import RangeAnswer, judge_range, range_course
 from lrjax.answer._regime import REGIMES, Regime, point_regime, regime, regimes, regimes_text
 from lrjax.answer._suggestions import minimum, slide, smoothed, steep, trimmed, valley
 from lrjax.answer._table import failures, mark, summary
@@ -32,6 +32,7 @@ __all__ = [
     "Regime",
     "Rung",
     "absent",
+    "constant_weights",
     "dropped_at",
     "failures",
     "final_losses",
@@ -49,7 +50,6 @@ __all__ = [
     "parabola",
     "point_regime",
     "range_course",
-    "range_starts",
     "regime",
     "regimes",
     "regimes_text",

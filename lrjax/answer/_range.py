@@ -167,7 +167,7 @@ def _of_seeds(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         others = np.delete(losses, seed, axis=0) if len(losses) > 1 else losses
         lowest = int(np.argmin(_course(others)[0]))
         after[seed] = losses[seed, max(0, lowest - reach) : lowest + reach + 1].mean()
-    return range_starts(losses), after
+    return _starts(losses), after
 
 
 def _of_one(rates: np.ndarray, losses: np.ndarray) -> float | None:
@@ -187,23 +187,11 @@ def _suggested(rates: np.ndarray, curve: np.ndarray) -> float:
 
 def _start(losses: np.ndarray) -> float:
     """Where the loss begins: the average over seeds of the medians over their first tenths."""
-    return float(np.nanmean(range_starts(losses)))
+    return float(np.nanmean(_starts(losses)))
 
 
-def range_starts(losses: np.ndarray) -> np.ndarray:
-    """Where the loss of each seed of a ramp begins: the median of its first tenth.
-
-    Args:
-      losses: `[seeds, steps]`.
-
-    Returns:
-      `[seeds]`, NaN where it is not finite from early on.
-
-    Example:
-      >>> import numpy as np
-      >>> range_starts(np.array([[1.0, 3.0, 2.0, 0.5, 9.0]])).tolist()
-      [2.0]
-    """
+def _starts(losses: np.ndarray) -> np.ndarray:
+    """Where the loss of each seed begins, NaN where it is not finite from early on."""
     return np.median(losses[:, : max(3, losses.shape[1] // _START)], axis=1)
 
 
@@ -221,7 +209,7 @@ def _course(losses: np.ndarray) -> tuple[np.ndarray, float]:
     the edge a loss jumps for other reasons.
     """
     ended = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-    apart = range_starts(losses) - _start(losses)
+    apart = _starts(losses) - _start(losses)
     mean = np.nanmean(np.where(ended, np.nan, losses - apart[:, None]), axis=0)
     reach = max(1, len(mean) // _NARROW)
     width = 2 * reach + 1

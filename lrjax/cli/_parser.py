@@ -52,7 +52,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def add_training(parser: argparse.ArgumentParser, seeds: int) -> None:
+def add_training(parser: argparse.ArgumentParser, seeds: int, steps: str = "the task's") -> None:
     """What to train, how long, and where to put it."""
     parser.add_argument("task", metavar="TASK", help="a built-in task (see `lrjax tasks`) or file.py:name")
     parser.add_argument(
@@ -71,7 +71,7 @@ def add_training(parser: argparse.ArgumentParser, seeds: int) -> None:
     parser.add_argument(
         "--seeds", type=int, default=seeds, metavar="N", help=f"seeds per point (default: {seeds})"
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="updates per run (default: the task's)")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"updates per run (default: {steps})")
     parser.add_argument(
         "--key", type=int, default=0, metavar="N", help="base of all random keys (default: 0)"
     )

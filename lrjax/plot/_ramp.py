@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"steep": "v", "minimum": "s", "valley": "D", "slide": "^"}
 _MOST_CURVES = 12  # seeds that are drawn; of more, the range
+_TOP = 0.96  # of the axis' height, where rates that failed are marked
+_MARGIN = 1.5  # times below a suggestion that lies below the ramp, where the axis begins
 _ROW = 0.055  # of the axis' height, for each published rule
 
 
@@ -53,7 +55,8 @@ def ramp(data: RangeTestData, answer: RangeAnswer, ax: Axes | None = None) -> Ax
     ax.plot(rates[: len(course)], course, color=_style.LINE, linewidth=2.0, label="average")
     stayed = _constant_rates(ax, data)
     ax.set_xscale("log")
-    ax.set_xlim(rates[0], rates[-1])
+    lowest = rates[0] if answer.suggestion is None else min(rates[0], answer.suggestion / _MARGIN)
+    ax.set_xlim(lowest, rates[-1])
     _limit_losses(ax, course, stayed[1], answer, rows)
     if not np.isfinite(losses).any():
         ax.set_yticks([])
@@ -88,18 +91,16 @@ def _constant_rates(ax: Axes, data: RangeTestData) -> tuple[np.ndarray, np.ndarr
         return np.empty(0), np.empty(0)
     losses = scores(data.constant_losses)
     some = np.isfinite(losses)
+    rates = data.constant_rates
     if some.any():
         label = f"constant rates, {len(data.learning_rates)} steps each"
-        ax.plot(
-            data.constant_rates[some],
-            losses[some],
-            "o-",
-            color="black",
-            markersize=4,
-            linewidth=1.0,
-            label=label,
-        )
-    return data.constant_rates[some], losses[some]
+        ax.plot(rates[some], losses[some], "o-", color="black", markersize=4, linewidth=1.0, label=label)
+    if not some.all():
+        top = np.full((~some).sum(), _TOP)
+        across = ax.get_xaxis_transform()
+        label = "constant rates at which half of the seeds failed"
+        ax.plot(rates[~some], top, "x", color=_style.FAILED, markersize=5, transform=across, label=label)
+    return rates[some], losses[some]
 
 
 def _limit_losses(ax: Axes, course: np.ndarray, stayed: np.ndarray, answer: RangeAnswer, rows: float) -> None:
@@ -126,9 +127,13 @@ def _mark_suggestion(
         low, high = answer.interval
         ax.axvspan(low, high, rows, color=_style.CHOSEN, alpha=0.15, linewidth=0.8, label="interval")
     if answer.suggestion is not None:
-        ax.axvline(answer.suggestion, rows, color=_style.CHOSEN, linestyle="--", linewidth=1.2)
-        height = float(np.interp(np.log(answer.suggestion), np.log(rates), course))
         label = f"suggested: {answer.suggestion:.3g}"
+        line = {"color": _style.CHOSEN, "linestyle": "--", "linewidth": 1.2}
+        if not rates[0] <= answer.suggestion <= rates[-1]:  # where no loss is known
+            ax.axvline(answer.suggestion, rows, label=label, **line)
+            return
+        ax.axvline(answer.suggestion, rows, **line)
+        height = float(np.interp(np.log(answer.suggestion), np.log(rates), course))
         ax.plot(answer.suggestion, height, "*", color=_style.CHOSEN, markersize=14, label=label, zorder=5)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrjax.answer import scores
+from lrjax.answer import constant_weights, scores
 from lrjax.engine import Job
 from lrjax.results import Cost, SweepData
 from lrjax.search._rates import FINE, bracket, first_rates, missing
@@ -32,33 +32,56 @@ class Beside(NamedTuple):
 
 
 def constant_rates(
-    job: Job, lowest: float | None, bounds: tuple[float, float], train: Callable[[Job], SweepData]
+    job: Job,
+    curves: np.ndarray,
+    lowest: float | None,
+    bounds: tuple[float, float],
+    train: Callable[[Job], SweepData],
 ) -> Beside:
-    """Trains rates around the one at which a ramp's loss is the lowest, further if the best is at an end.
+    """Trains rates around the one at which a ramp's loss is the lowest.
+
+    More are tried, two at a time, while one at an end of them does as well as the best; lower ones, where all
+    failed.
 
     Args:
       job: What to train: its only point is that of the ramp, without the rate.
-      lowest: The rate; None where the ramp does not tell it: then rates from one bound to the other.
+      curves: The ramp's losses, `[seeds, steps]`.
+      lowest: The rate; None where the ramp does not tell it: then rates from one bound to the other are
+        trained, and no more.
       bounds: The lowest and the highest rate that may be tried.
       train: Trains a job to its end.
+
+    Returns:
+      All rates that were trained, and what they came to.
     """
     if lowest is None:
-        rates = first_rates(*bounds)
-    else:
-        low, high = bracket(lowest / _BELOW, lowest * _ABOVE, *bounds)
-        rates = first_rates(low, high, max(2, 1 + round(math.log10(high / low) / FINE)))
-    tried = Beside(np.empty(0), np.empty((0, job.seeds), np.float32), [])
-    while rates:
-        found = train(job._replace(points=[{**job.points[0], job.name: rate} for rate in rates]))
-        every = np.concatenate([tried.rates, rates])
-        all_losses = np.concatenate([tried.losses, _came_to(found)])
-        order = np.argsort(every)
-        tried = Beside(every[order], all_losses[order], [*tried.costs, found.cost])
-        losses = scores(tried.losses)
-        best = int(np.argmin(losses)) if np.isfinite(losses).any() else None
-        known = np.ones(len(losses), bool)
-        rates = [] if lowest is None else missing(tried.rates, known, best, FINE, bounds)
+        return _trained(job, first_rates(*bounds), train)
+    low, high = bracket(lowest / _BELOW, lowest * _ABOVE, *bounds)
+    tried = _trained(job, first_rates(low, high, max(2, 1 + round(math.log10(high / low) / FINE))), train)
+    while rates := _outside(tried, curves, bounds):
+        more = _trained(job, rates, train)
+        order = np.argsort([*tried.rates, *more.rates])
+        tried = Beside(
+            np.concatenate([tried.rates, more.rates])[order],
+            np.concatenate([tried.losses, more.losses])[order],
+            [*tried.costs, *more.costs],
+        )
     return tried
+
+
+def _outside(tried: Beside, curves: np.ndarray, bounds: tuple[float, float]) -> list[float]:
+    """Rates beyond an end of those that were tried, where the best may be; none at the bounds."""
+    known = np.ones(len(tried.rates), bool)
+    if not np.isfinite(scores(tried.losses)).any():
+        return missing(tried.rates, known, None, FINE, bounds)
+    good = np.flatnonzero(constant_weights(curves, tried.losses))
+    ends = {int(good[0]), int(good[-1])} if len(good) else set()
+    return sorted({rate for end in ends for rate in missing(tried.rates, known, end, FINE, bounds)})
+
+
+def _trained(job: Job, rates: list[float], train: Callable[[Job], SweepData]) -> Beside:
+    found = train(job._replace(points=[{**job.points[0], job.name: rate} for rate in rates]))
+    return Beside(np.array(rates), _came_to(found), [found.cost])
 
 
 def _came_to(found: SweepData) -> np.ndarray:

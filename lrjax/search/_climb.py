@@ -17,6 +17,8 @@ from lrjax.trials import Trial
 
 _RATE = "learning_rate"  # what a trial records of the rate in use
 _FACTOR = "its schedule's factor"
+STEP = "the step of its schedules"
+_LOW = 0.1  # of a schedule's highest rate: one that ends lower has decayed
 _SAME = 1e-2  # factors closer than this are one: a rate in bfloat16 is rounded by up to 0.4 %
 _STEADY = 1e-5  # factors that differ by less are a number of the trial's, no schedule, however slow
 
@@ -103,36 +105,40 @@ def in_proportion(probed: SweepData, low: float, high: float) -> bool | None:
     return bool(np.isclose(fast[first] * low, slow[first] * high, rtol=_SAME, atol=0))
 
 
-def at_step(trial: Trial, step: int, hyperparams: Mapping[str, Any]) -> Trial | None:
-    """A trial whose schedules stand at a step from the beginning: not to be trained, but to see its rate.
+def at_steps(trial: Trial, hyperparams: Mapping[str, Any]) -> Trial | None:
+    """A trial whose schedules begin at a step of their own: not to be trained, but to see its rate.
 
     Args:
       trial: The trial.
-      step: The step.
       hyperparams: Hyperparameters that it takes.
 
     Returns:
-      None where its state holds no schedule whose step can be set.
+      A trial that takes one hyperparameter more, the step, named `STEP`. None where the state holds no
+      schedule whose step can be set.
     """
 
     def init(key: jax.Array, hyperparams: Mapping[str, Any]) -> Any:
-        return set_step(trial.init(key, hyperparams), step)
+        own = dict(hyperparams)
+        step = own.pop(STEP)
+        return set_step(trial.init(key, own), step)
+
+    def update(state: Any, batch: Any, hyperparams: Mapping[str, Any]) -> tuple[Any, Any]:
+        return trial.update(state, batch, {name: x for name, x in hyperparams.items() if name != STEP})
 
     def attempt(key: jax.Array) -> None:
-        init(key, hyperparams)
+        init(key, {**hyperparams, STEP: 0})
 
     try:
         jax.eval_shape(attempt, jax.random.key(0))
     except ValueError:
         return None
-    return trial._replace(init=init)
+    return Trial(init, update, static=trial.static)
 
 
-def highest_factor(found: SweepData, rates: np.ndarray) -> float:
-    """The most that the trial's own schedule made of the rates of a ramp; NaN where nothing is known."""
-    made = found.metrics[_FACTOR][0] if _FACTOR in found.metrics else found.metrics[_RATE][0] / rates
-    known = made[np.isfinite(made)]
-    return float(known.max()) if known.size else float("nan")
+def comes_down(found: SweepData) -> bool:
+    """Whether the last of the rates that trials made by `at_steps` told is below a tenth of the highest."""
+    rates = found.metrics[_RATE][:, 0, 0].astype(float)
+    return bool(rates[-1] < _LOW * np.nanmax(rates))
 
 
 def factors(found: SweepData, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, bool]:

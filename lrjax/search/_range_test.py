@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import operator
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from lrjax.engine import Job, Progress, on_interrupt, parse_plan, train
 from lrjax.results import Plan, RangeTestData, SweepData
 from lrjax.search import _arguments, _grid
 from lrjax.search._beside import constant_rates
-from lrjax.search._climb import at_step, climbing, ended, factors, highest_factor, in_proportion
+from lrjax.search._climb import STEP, at_steps, climbing, comes_down, ended, factors, in_proportion
 from lrjax.search._progress import progress_bar
 from lrjax.trials import Trial
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 _SUSTAINED = 3  # steps in a row for which a loss must be far above its start
 _PROBED = 3  # steps that must tell the lowest rate from the highest
 _LONGER = 10  # times as long as the range test a training is taken to be
-_LOW = 0.1  # of a schedule's highest factor: one that ends lower decays
+_LOOKS = 32  # steps at which a schedule is looked at
+_ENOUGH = 3  # seeds from which on an unclear ramp can be cleared
 
 
 class RangeTest(RangeTestData):
@@ -58,9 +60,16 @@ class RangeTest(RangeTestData):
             answer = judge_range(self.learning_rates, self._judged)
             if self.constant_rates is None or self.constant_losses is None:
                 return answer
-            longer = max(1.0, (self.training_steps or 1) / len(self.learning_rates))
+            assert self.training_steps is not None
+            longer = max(1.0, self.training_steps / len(self.learning_rates))
             return judge_constant_rates(
-                answer, self._judged, self.constant_rates, self.constant_losses, longer, self.decays
+                answer,
+                self._judged,
+                self.constant_rates,
+                self.constant_losses,
+                longer,
+                self.decays,
+                float(self.learning_rates[0]),
             )
         reason = (
             f"The trial's own schedule is 0 from step {step} on, so that rates above "
@@ -149,7 +158,8 @@ class RangeTest(RangeTestData):
         )
         if self.set_aside:
             return f"{moves}, is set aside"
-        return f"{moves}, moved it, too: give the test a trial without"
+        constant = "" if self.constant_rates is None else " and constant rates"
+        return f"{moves}, moved the ramp{constant}, too: give the test a trial without"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Stores the result in a directory as `range-test.json`; `lrjax.load` reads it back.
@@ -276,9 +286,10 @@ def range_test(
         loss, as for `lrjax.sweep`; slower by as much as an evaluation takes.
       constant: Whether to train constant rates beside the ramp: about fifteen, so that it takes as many
         times the member-steps, and two more at a time while the best one is at an end. Where the ramp's
-        loss did not fall by more than chance, rates from `minimum` to `maximum`, 0.4 decades apart.
+        loss did not fall by more than chance, rates from `minimum` to `maximum`, 0.4 decades apart, if there
+        are three seeds or more to tell chance by.
       training_steps: Updates of the training that the rate is for, >= 1: the longer, the lower. None for ten
-        times `steps`.
+        times `steps`. The ramp alone does not go by it.
       blow_up: A seed stops once its training loss lay above its first one for 3 steps by more than this many
         times the larger of that loss's size and the best improvement on it, > 0; None for never. It stops
         at any loss that is not finite.
@@ -295,6 +306,8 @@ def range_test(
     Raises:
       TypeError: If an argument is of the wrong kind, or the trial breaks the protocol.
       ValueError: If a number is out of its range, or the trial's steps do not depend on `name`.
+      Exception: Whatever the trial or the data raise; if the ramp was whole by then, it is the error's
+        attribute `range_test`.
       KeyboardInterrupt: After the running chunk, where Ctrl-C is pressed: a part of a ramp tells nothing. If
         the ramp was whole by then, the error's attribute `range_test` is the test, without constant rates
         unless these were, too.
@@ -326,8 +339,9 @@ def range_test(
     _grid.check_ends(call, minimum, maximum)
     ladder = _ladder(call, minimum, maximum, _check.integer(call, "steps", steps, low=2), spacing)
     _check.boolean(call, "constant", constant)
-    if training_steps is not None:
-        _check.integer(call, "training_steps", training_steps, low=1)
+    if training_steps is None:
+        training_steps = _LONGER * steps
+    training_steps = _check.integer(call, "training_steps", training_steps, low=1)
     source, of_data = _arguments.source(call, data, [point], steps)
     probe = Job(
         trial=trial,
@@ -386,37 +400,64 @@ def range_test(
             schedule=schedule,
             set_aside=set_aside,
         )
-        if constant and (test.suggestion is not None or test.answer.unclear):
+        if constant and (test.suggestion is not None or (test.answer.unclear and job.seeds >= _ENOUGH)):
             with _keeping(test):
-                last = (training_steps or _LONGER * steps) - 1
-                decays = bool(divides) and _factor_at(last, probe) < _LOW * highest_factor(found, ladder)
-                stays = climbing(trial, name, None, divides=True) if set_aside else trial
-                beside = constant_rates(
-                    job._replace(trial=stays, evaluate_every=steps),
-                    None if test.answer.unclear else float(rates[np.argmin(range_course(test._judged))]),
-                    (float(rates[0]), float(rates[-1])),
+                test = _with_constant_rates(
+                    test,
+                    job._replace(
+                        trial=climbing(trial, name, None, divides=True) if set_aside else trial,
+                        evaluate_every=steps,
+                    ),
+                    probe if set_aside else None,
+                    training_steps,
                     lambda job: _train_whole(job, progress, f"{call}, constant rates", stop),
+                    lambda job: _train_whole(job, False, call, stop),
                 )
-            test = dataclasses.replace(
-                test,
-                constant_rates=beside.rates,
-                constant_losses=beside.losses,
-                training_steps=last + 1,
-                decays=decays,
-                cost=functools.reduce(operator.add, beside.costs, test.cost),
-            )
     if stop.is_set():
         raise _InterruptedAfter(test)
     return test
 
 
-def _factor_at(step: int, probe: Job) -> float:
-    """What a trial's schedules make of the rate at a step; infinite where that is not known."""
-    point = probe.points[0]
-    if (late := at_step(probe.trial, step, point)) is None:
-        return float("inf")
-    found = train(probe._replace(trial=late, points=[point], steps=1, evaluate_every=1), lambda *_: None)
-    return float(found.metrics["learning_rate"][0, 0, 0]) / point[probe.name]
+def _with_constant_rates(
+    test: RangeTest,
+    job: Job,
+    probe: Job | None,
+    training_steps: int,
+    train: Callable[[Job], SweepData],
+    train_unseen: Callable[[Job], SweepData],
+) -> RangeTest:
+    """Trains constant rates beside a ramp.
+
+    Args:
+      test: The ramp.
+      job: What to train; its only point has no rate yet.
+      probe: The job that tells a rate in use, of the trial with its schedules; None where none does.
+      training_steps: Updates of the training that a rate is suggested for.
+      train: Trains a job to its end.
+      train_unseen: The same without showing how far it is.
+    """
+    rates = test.learning_rates
+    bounds = float(rates[0]), float(rates[-1])
+    lowest = None if test.answer.unclear else float(rates[np.argmin(range_course(test._judged))])
+    decays = False
+    if probe is not None:
+        point = {**probe.points[0], probe.name: lowest or math.sqrt(bounds[0] * bounds[1])}
+        if (late := at_steps(probe.trial, point)) is not None:
+            at = np.unique(np.linspace(0, training_steps - 1, _LOOKS).astype(int))
+            points = [{**point, STEP: int(step)} for step in at]
+            found = train_unseen(
+                probe._replace(trial=late, points=points, steps=1, evaluate_every=1, keep=())
+            )
+            decays = comes_down(found)
+    beside = constant_rates(job, test._judged, lowest, bounds, train)
+    return dataclasses.replace(
+        test,
+        constant_rates=beside.rates,
+        constant_losses=beside.losses,
+        training_steps=training_steps,
+        decays=decays,
+        cost=functools.reduce(operator.add, beside.costs, test.cost),
+    )
 
 
 def _train_whole(
@@ -425,8 +466,10 @@ def _train_whole(
     """Trains a job to its end; a part of what it tells is worth nothing.
 
     Raises:
-      KeyboardInterrupt: If `stop` was set before the last chunk.
+      KeyboardInterrupt: If `stop` was set before it began, or before the last chunk.
     """
+    if stop.is_set():
+        raise KeyboardInterrupt
     with progress_bar(progress, job.steps, job.points, job.name, label) as show:
 
         def report(progress: Progress, measured: Any) -> None:

@@ -282,7 +282,7 @@ def test_a_schedule_that_is_no_multiple_of_the_rate_is_told():
     test = run(linear(affine), seeds=2)
     assert not test.set_aside
     assert test.schedule[0] == pytest.approx(1e-3 / 1e-4)
-    assert "moved it, too: give the test a trial without" in test.summary()
+    assert "moved the ramp, too: give the test a trial without" in test.summary()
 
 
 @pytest.mark.parametrize("decay_steps", [50, 99])
@@ -309,7 +309,7 @@ def test_a_schedule_that_ends_at_a_number_of_its_own_is_told():
     test = run(linear(joined), seeds=2)
     assert not test.set_aside
     assert test.schedule[50] == pytest.approx(0.01 / test.learning_rates[50])
-    assert "moved it, too: give the test a trial without" in test.summary()
+    assert "moved the ramp, too: give the test a trial without" in test.summary()
 
 
 def test_a_schedule_that_comes_to_0_in_between_is_set_aside():
@@ -362,7 +362,7 @@ def test_what_a_trial_prints_it_prints_once_a_step():
     jax.effects_barrier()
     assert len(calls) == 100 + 2 * 3  # the ramp, and three steps at its ends
     assert not test.set_aside
-    assert "moved it, too" in test.summary()
+    assert "moved the ramp, too" in test.summary()
 
 
 def test_a_trial_of_ones_own_that_records_its_rate_is_treated_alike():

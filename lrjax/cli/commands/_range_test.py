@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         "than `lrjax find`.",
         epilog=EXIT_CODES,
     )
-    add_training(test, seeds=5)
+    add_training(test, seeds=5, steps="100")
     test.add_argument(
         "--minimum", type=float, default=1e-7, metavar="RATE", help="lowest rate (default: 1e-7)"
     )
@@ -37,7 +37,11 @@ def add(commands: Any) -> None:
         metavar="N",
         help="updates of the training that the rate is for (default: the task's)",
     )
-    test.add_argument("--ramp-only", action="store_true", help="no rates that stay: quicker, and rougher")
+    test.add_argument(
+        "--ramp-only",
+        action="store_true",
+        help="no rates that stay, whatever the training's length: quicker, and rougher",
+    )
     test.set_defaults(run=_run)
 
 
@@ -84,7 +88,8 @@ def _run(options: argparse.Namespace, console: Console) -> Result:
         **{"task": options.task, "optimizer": optimizer, "directory": str(directory), "files": files},
         "answer": lrjax.export.answer_json(test.answer),
         **{"name": test.name, "hyperparams": test.hyperparams, "steps": steps, "seeds": options.seeds},
-        "training_steps": test.training_steps,
+        **{"training_steps": test.training_steps, "decays": test.decays},
+        "constant_rates": None if test.constant_rates is None else test.constant_rates.tolist(),
         **{"plan": str(test.plan), "cost": dataclasses.asdict(test.cost)},
     }
 
