@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SUSTAINED = 3  # steps in a row for which a loss must be far above its start
 _PROBED = 3  # steps that must tell the lowest rate from the highest
 _LONGER = 10  # times as long as the range test a training is taken to be
-_LOOKS = 32  # steps at which a schedule is looked at
+_LOOKS = 8  # steps at which a schedule is looked at
 _ENOUGH = 3  # seeds from which on an unclear ramp can be cleared
 
 
