@@ -98,7 +98,7 @@ def _constant_rates(ax: Axes, data: RangeTestData) -> tuple[np.ndarray, np.ndarr
     if not some.all():
         top = np.full((~some).sum(), _TOP)
         across = ax.get_xaxis_transform()
-        label = "constant rates at which half of the seeds failed"
+        label = "constant rates that failed"
         ax.plot(rates[~some], top, "x", color=_style.FAILED, markersize=5, transform=across, label=label)
     return rates[some], losses[some]
 
