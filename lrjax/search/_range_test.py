@@ -323,7 +323,7 @@ def range_test(
       >>> run = lrjax.trial(lambda key: {"w": jnp.zeros(())}, loss, lrjax.sgd)
       >>> data = lrjax.batches({"x": x, "y": 3 * x}, batch_size=16)
       >>> test = lrjax.range_test(run, data, minimum=1e-3, maximum=100.0, progress=False)
-      >>> 0.1 < test.suggestion < test.stable_edge
+      >>> test.interval[0] < test.suggestion < test.stable_edge
       True
     """
     call = "range_test"
