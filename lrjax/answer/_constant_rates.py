@@ -45,8 +45,9 @@ def judge_constant_rates(
     taken for a hundred.
 
     Nothing is suggested where all rates failed; where the losses did not fall by more than chance explains
-    (Student's t, paired, 99 %; of fewer than three seeds, by 2 %); and where the lowest rate of the ramp does
-    as well as the best one: then it may be too high itself, or the loss falls whatever the rate is.
+    (Student's t, paired, 99 %; of fewer than three seeds of a ramp that fell, 95 % or a fall of 2 %); and
+    where the lowest rate of the ramp does as well as the best one: then it may be too high itself, or the
+    loss falls whatever the rate is.
 
     Args:
       ramp: What the ramp says.

@@ -93,12 +93,12 @@ def _constant_rates(ax: Axes, data: RangeTestData) -> tuple[np.ndarray, np.ndarr
     some = np.isfinite(losses)
     rates = data.constant_rates
     if some.any():
-        label = f"constant rates, {len(data.learning_rates)} steps each"
+        label = "constant rates"
         ax.plot(rates[some], losses[some], "o-", color="black", markersize=4, linewidth=1.0, label=label)
     if not some.all():
         top = np.full((~some).sum(), _TOP)
         across = ax.get_xaxis_transform()
-        label = "constant rates that failed"
+        label = "failed"
         ax.plot(rates[~some], top, "x", color=_style.FAILED, markersize=5, transform=across, label=label)
     return rates[some], losses[some]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import operator
 import os
 import threading
@@ -285,9 +284,9 @@ def range_test(
       evaluate_on: Held-out data whose loss is measured after every step and judged in place of the training
         loss, as for `lrjax.sweep`; slower by as much as an evaluation takes.
       constant: Whether to train constant rates beside the ramp: about fifteen, so that it takes as many
-        times the member-steps, and two more at a time while the best one is at an end. Where the ramp's
-        loss did not fall by more than chance, rates from `minimum` to `maximum`, 0.4 decades apart, if there
-        are three seeds or more to tell chance by.
+        times the member-steps, and two more at a time while one at an end of them does as well as the best.
+        Where the ramp's loss did not fall by more than chance, rates from `minimum` to `maximum`, 0.4 decades
+        apart, if there are three seeds or more to tell chance by.
       training_steps: Updates of the training that the rate is for, >= 1: the longer, the lower. None for ten
         times `steps`. The ramp alone does not go by it.
       blow_up: A seed stops once its training loss lay above its first one for 3 steps by more than this many
@@ -402,16 +401,16 @@ def range_test(
         )
         if constant and (test.suggestion is not None or (test.answer.unclear and job.seeds >= _ENOUGH)):
             with _keeping(test):
+                lowest = float(rates[np.argmin(range_course(test._judged))])
+                decays = set_aside and _decays(
+                    probe, lowest, training_steps, lambda job: _train_whole(job, False, call, stop)
+                )
+                stays = climbing(trial, name, None, divides=True) if set_aside else trial
                 test = _with_constant_rates(
-                    test,
-                    job._replace(
-                        trial=climbing(trial, name, None, divides=True) if set_aside else trial,
-                        evaluate_every=steps,
-                    ),
-                    probe if set_aside else None,
-                    training_steps,
+                    dataclasses.replace(test, training_steps=training_steps, decays=decays),
+                    job._replace(trial=stays, evaluate_every=steps),
+                    None if test.answer.unclear else lowest,
                     lambda job: _train_whole(job, progress, f"{call}, constant rates", stop),
-                    lambda job: _train_whole(job, False, call, stop),
                 )
     if stop.is_set():
         raise _InterruptedAfter(test)
@@ -419,45 +418,34 @@ def range_test(
 
 
 def _with_constant_rates(
-    test: RangeTest,
-    job: Job,
-    probe: Job | None,
-    training_steps: int,
-    train: Callable[[Job], SweepData],
-    train_unseen: Callable[[Job], SweepData],
+    test: RangeTest, job: Job, lowest: float | None, train: Callable[[Job], SweepData]
 ) -> RangeTest:
     """Trains constant rates beside a ramp.
 
     Args:
       test: The ramp.
       job: What to train; its only point has no rate yet.
-      probe: The job that tells a rate in use, of the trial with its schedules; None where none does.
-      training_steps: Updates of the training that a rate is suggested for.
+      lowest: The rate of the ramp's lowest loss, or None where that is not told from chance.
       train: Trains a job to its end.
-      train_unseen: The same without showing how far it is.
     """
-    rates = test.learning_rates
-    bounds = float(rates[0]), float(rates[-1])
-    lowest = None if test.answer.unclear else float(rates[np.argmin(range_course(test._judged))])
-    decays = False
-    if probe is not None:
-        point = {**probe.points[0], probe.name: lowest or math.sqrt(bounds[0] * bounds[1])}
-        if (late := at_steps(probe.trial, point)) is not None:
-            at = np.unique(np.linspace(0, training_steps - 1, _LOOKS).astype(int))
-            points = [{**point, STEP: int(step)} for step in at]
-            found = train_unseen(
-                probe._replace(trial=late, points=points, steps=1, evaluate_every=1, keep=())
-            )
-            decays = comes_down(found)
+    bounds = float(test.learning_rates[0]), float(test.learning_rates[-1])
     beside = constant_rates(job, test._judged, lowest, bounds, train)
     return dataclasses.replace(
         test,
         constant_rates=beside.rates,
         constant_losses=beside.losses,
-        training_steps=training_steps,
-        decays=decays,
         cost=functools.reduce(operator.add, beside.costs, test.cost),
     )
+
+
+def _decays(probe: Job, rate: float, training_steps: int, train: Callable[[Job], SweepData]) -> bool:
+    """Whether it is known that a trial's own schedules bring a rate down by the end of a training."""
+    point = {**probe.points[0], probe.name: rate}
+    if (late := at_steps(probe.trial, point)) is None:
+        return False
+    at = np.unique(np.linspace(0, training_steps - 1, _LOOKS).astype(int))
+    points = [{**point, STEP: int(step)} for step in at]
+    return comes_down(train(probe._replace(trial=late, points=points, steps=1, evaluate_every=1, keep=())))
 
 
 def _train_whole(

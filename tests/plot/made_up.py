@@ -192,6 +192,8 @@ COSTS = {
     "nothing": Cost(0, 0, 0.0, 0.0, 0.0),
     "millions": Cost(123456789, 987654321, 61.2, 30.1, 54321.0, 23456789, 3456789),
 }
+RATES = np.geomspace(1e-4, 1.0, 21)
+STAYED = (0.2 + 0.1 * np.log10(RATES / 0.01)[:, None] ** 2 * np.ones(5)).astype(np.float32)
 RAMPS = {
     "normal": lambda: climbed(_ramp(5, 100, 0.03)),
     "diverging": lambda: climbed(_ramp(3, 100, 0.03, end=0.5)),
@@ -204,4 +206,13 @@ RAMPS = {
     "gone at once": lambda: climbed(np.where(np.arange(100) > 4, np.nan, 2.3) * np.ones((3, 1))),
     "short": lambda: climbed(_ramp(3, 12, 0.01)),
     "below zero": lambda: climbed(_ramp(5, 100, 0.03) - 5),
+    "beside": lambda: climbed(
+        _ramp(5, 100, 0.03), constant_rates=RATES, constant_losses=STAYED, training_steps=1000
+    ),
+    "beside, some failed": lambda: climbed(
+        _ramp(5, 100, 0.4),
+        constant_rates=RATES,
+        constant_losses=np.where(RATES[:, None] > 0.1, np.nan, STAYED),
+        training_steps=1000,
+    ),
 }

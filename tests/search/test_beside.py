@@ -35,20 +35,37 @@ def plain():
     return beside()
 
 
-def swept(test, trial=None, **options):
+def swept(test, **options):
     """What a sweep of the same rates comes to."""
     options = {"steps": 100, "seeds": 2, "progress": False, **options}
     grid = {"learning_rate": test.constant_rates.tolist()}
-    return lrjax.sweep(trial or lrjax.trial(init_params, noisy, lrjax.sgd), grid, DATA, **options)
+    return lrjax.sweep(lrjax.trial(init_params, noisy, lrjax.sgd), grid, DATA, **options)
+
+
+def losses_of(sweep):
+    """The mean of the last fifth of each member's losses, NaN where it failed."""
+    return np.where(sweep.diverged_at >= 0, np.nan, sweep.metrics["loss"][..., -20:].mean(axis=-1))
+
+
+def of_noise(level):
+    """A trial whose loss does not hang on anything."""
+
+    def init(key, hyperparams):
+        return jnp.float32(0.0), key, jnp.int32(0)
+
+    def update(state, batch, hyperparams):
+        x, key, step = state
+        noise = jax.random.normal(jax.random.fold_in(key, step))
+        return {"loss": level + noise}, (x + hyperparams["learning_rate"], key, step + 1)
+
+    return lrjax.Trial(init, update)
 
 
 def test_they_come_to_what_a_sweep_says():
     test = plain()
-    sweep = swept(test)
-    failed = sweep.diverged_at >= 0
-    expected = np.where(failed, np.nan, sweep.metrics["loss"][..., -20:].mean(axis=-1))
-    assert failed.any()
-    assert not failed.all()
+    expected = losses_of(swept(test))
+    assert np.isnan(expected).any()
+    assert np.isfinite(expected).any()
     np.testing.assert_allclose(test.constant_losses, expected, rtol=1e-5)
 
 
@@ -123,6 +140,7 @@ def test_a_rate_that_decays_may_be_higher():
     assert test.set_aside
     assert test.decays
     assert not stays.decays
+    # Not quite: a warmup from 0 leaves the first step out, so that the losses are a step behind.
     assert test.suggestion / stays.suggestion == pytest.approx(4**0.3, rel=0.03)
 
 
@@ -165,12 +183,16 @@ def test_a_schedule_is_set_aside_from_constant_rates_too():
     stays, test = straight(), run(linear(scheduled), constant=True, seeds=2)
     np.testing.assert_array_equal(test.constant_rates, stays.constant_rates)
     assert not test.decays
-    assert test.suggestion == pytest.approx(stays.suggestion, rel=0.05)
+    assert test.suggestion == pytest.approx(stays.suggestion, rel=1e-4)
 
 
 def test_of_a_fixed_multiple_the_constant_rates_are_the_hyperparameter_s():
     half = linear(lambda learning_rate: lrjax.sgd(learning_rate / 2))
-    test = run(half, constant=True, seeds=2, maximum=20.0, minimum=2e-4)
+    test = run(half, constant=True, seeds=2)
+    grid = {"learning_rate": (test.constant_rates / 2).tolist()}
+    sweep = lrjax.sweep(linear(), grid, DATA, steps=100, seeds=2, progress=False)
+    np.testing.assert_allclose(test.constant_losses, losses_of(sweep), rtol=1e-4, atol=1e-12)
+    # Not quite twice: the rates of the two tests are others, rounded to three digits.
     assert test.suggestion == pytest.approx(2 * straight().suggestion, rel=0.15)
 
 
@@ -197,21 +219,12 @@ def test_a_loss_that_a_ramp_does_not_see_fall_is_looked_for_at_constant_rates():
 
 
 def test_noise_alone_suggests_nothing():
-    def init(key, hyperparams):
-        return jnp.float32(0.0), key, jnp.int32(0)
-
-    def update(state, batch, hyperparams):
-        x, key, step = state
-        noise = jax.random.normal(jax.random.fold_in(key, step))
-        return {"loss": 2.0 + noise}, (x + hyperparams["learning_rate"], key, step + 1)
-
-    found = [run(lrjax.Trial(init, update), constant=True, key=key, steps=40) for key in range(10)]
+    found = [run(of_noise(2.0), constant=True, key=key, steps=40) for key in range(10)]
     assert sum(test.suggestion is not None for test in found) <= 1
     assert all("constant rates from" in test.summary() for test in found if test.answer.unclear)
 
 
 def test_where_every_constant_rate_fails_none_is_suggested():
-
     def init(key, hyperparams):
         return jnp.int32(0), jnp.float32(0.0)
 
@@ -248,16 +261,7 @@ def test_of_a_loss_that_falls_whatever_the_rate_is_nothing_is_suggested():
 
 def test_an_unclear_ramp_of_few_seeds_has_no_constant_rates():
     """Two tell chance from a fall only where that is 32 times as large."""
-
-    def init(key, hyperparams):
-        return jnp.float32(0.0), key, jnp.int32(0)
-
-    def update(state, batch, hyperparams):
-        x, key, step = state
-        noise = jax.random.normal(jax.random.fold_in(key, step))
-        return {"loss": 20.0 + noise}, (x + hyperparams["learning_rate"], key, step + 1)
-
-    test = run(lrjax.Trial(init, update), constant=True, seeds=2, key=1)
+    test = run(of_noise(20.0), constant=True, seeds=2, key=1)
     assert test.answer.unclear
     assert test.constant_rates is None
 
@@ -310,7 +314,7 @@ def test_an_interrupt_in_the_ramp_trains_no_constant_rates():
     with pytest.raises(KeyboardInterrupt) as raised:
         run(data=from_host(interrupt, calls), constant=True, seeds=1, steps=30, plan="sequential/scan")
     assert next(calls) <= 40
-    assert getattr(raised.value, "range_test", None) is None or raised.value.range_test.constant_rates is None
+    assert raised.value.range_test.constant_rates is None
 
 
 def from_host(watched, calls):
@@ -373,14 +377,13 @@ def test_another_group_s_rate_and_its_hyperparameters():
     test = run(trial, name="body", hyperparams={"head": 0.01}, seeds=2, constant=True)
     grid = [{"body": float(rate), "head": 0.01} for rate in test.constant_rates]
     sweep = lrjax.sweep(trial, grid, DATA, steps=100, seeds=2, name="body", progress=False)
-    expected = np.where(sweep.diverged_at >= 0, np.nan, sweep.metrics["loss"][..., -20:].mean(axis=-1))
-    np.testing.assert_allclose(test.constant_losses, expected, rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(test.constant_losses, losses_of(sweep), rtol=1e-4, atol=1e-12)
 
 
 def test_the_picture_shows_what_they_came_to():
     test = plain()
     ax = test.plot()
-    line = next(line for line in ax.lines if line.get_label() == "constant rates, 100 steps each")
+    line = next(line for line in ax.lines if line.get_label() == "constant rates")
     known = np.isfinite(test.constant_losses).all(axis=1)
     np.testing.assert_array_equal(line.get_xdata(), test.constant_rates[known])
     np.testing.assert_allclose(line.get_ydata(), np.median(test.constant_losses[known], axis=1))
